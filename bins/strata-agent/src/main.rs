@@ -1,0 +1,3 @@
+//! Field-device agent of Strata: joins a control plane and sends bonded live video.
+
+fn main() {}

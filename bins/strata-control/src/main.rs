@@ -1,0 +1,3 @@
+//! Control plane of Strata: enrols devices, steers streams, supervises receivers.
+
+fn main() {}
