@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BondingConfig, Encoder, Scheduler, Source};
+use super::{BondingConfig, Encoder, NetworkInterface, Scheduler, Source};
 use crate::id::{MessageId, StreamId};
 use crate::time::Timestamp;
 
@@ -222,6 +222,13 @@ pub enum InterfaceAction {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfacesScan {}
 
+/// Result of `interfaces.scan`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InterfacesScanResult {
+    /// Every interface the device has now.
+    pub network_interfaces: Vec<NetworkInterface>,
+}
+
 /// `files.list`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilesList {
@@ -329,6 +336,13 @@ pub enum PowerAction {
 /// `config.get`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigGet {}
+
+/// Result of `config.get`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigGetResult {
+    /// Keys of the agent's configuration and their values, without secrets.
+    pub values: Map<String, Value>,
+}
 
 /// `config.set`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

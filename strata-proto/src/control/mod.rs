@@ -27,10 +27,10 @@ mod stream;
 pub use auth::{AgentSettings, Challenge, ChallengeResponse, Login, LoginResponse};
 pub use bonding::{BondingConfig, BondingLink, LinkPriority, Scheduler};
 pub use command::{
-    AgentUpdate, Command, CommandCancel, CommandKind, ConfigGet, ConfigSet, ConfigUpdate, DiagnosticsKind,
-    DiagnosticsNetwork, EncoderUpdate, FileEntry, FilesList, FilesListResult, InterfaceAction,
-    InterfaceCommand, InterfacesScan, LogsGet, LogsGetResult, MediaDelete, PowerAction, PowerCommand,
-    SourceSwitch, StreamStart, StreamStop,
+    AgentUpdate, Command, CommandCancel, CommandKind, ConfigGet, ConfigGetResult, ConfigSet, ConfigUpdate,
+    DiagnosticsKind, DiagnosticsNetwork, EncoderUpdate, FileEntry, FilesList, FilesListResult,
+    InterfaceAction, InterfaceCommand, InterfacesScan, InterfacesScanResult, LogsGet, LogsGetResult,
+    MediaDelete, PowerAction, PowerCommand, SourceSwitch, StreamStart, StreamStop,
 };
 pub use device::{
     DeviceStatus, InputStatus, InterfaceState, InterfaceType, MediaInput, NetworkInterface, SavedMedia,
