@@ -1,1 +1,3 @@
 //! strata-server.
+
+pub mod tls;
