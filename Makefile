@@ -1,0 +1,81 @@
+# `make help` lists the targets. Each works alone on a fresh Debian 12 machine.
+#   MEDIA=clip.mp4   the clip that `make demo` (and the end-to-end tests) send; one is generated when absent
+#   SECONDS=30       how long `make demo` streams; 0 = until Ctrl-C
+#   FUZZ_SECONDS=20  how long `make fuzz` spends on each target
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export STRATA_TOOLS := $(TARGET_DIR)/tools
+export PATH := $(STRATA_TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
+
+CARGO ?= cargo
+CARGOFLAGS ?= --locked
+CRATES := strata-proto strata-client strata-server strata-media
+FUZZ_SECONDS ?= 20
+
+ifneq ($(MEDIA),)
+override MEDIA := $(abspath $(MEDIA))
+export MEDIA
+endif
+
+.PHONY: help setup demo test test-programs check fmt clippy doc deny purity sizes package bench fuzz
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^#   /  /p' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install what is missing: GStreamer, ffmpeg, rist-tools, the tools of `test` and `check`
+	@scripts/setup.sh all
+
+demo: ## a device enrols, streams over two bad links, the recording is checked
+	@scripts/setup.sh build
+	$(CARGO) build $(CARGOFLAGS) --workspace --bins
+	$(CARGO) run $(CARGOFLAGS) --quiet --workspace --bin demo -- \
+	  $(if $(MEDIA),--media "$(MEDIA)") $(if $(SECONDS),--seconds $(SECONDS))
+
+test: ## every test, the ones with real processes included
+	@scripts/setup.sh test
+	@$(MAKE) test-programs
+	$(CARGO) nextest run $(CARGOFLAGS) --workspace
+	$(CARGO) test $(CARGOFLAGS) --workspace --doc
+
+# The end-to-end tests start the daemons; one build with the tests' features serves both.
+test-programs:
+	$(CARGO) build $(CARGOFLAGS) --workspace --bins --tests
+
+check: ## what a change must pass besides the tests
+	@scripts/setup.sh check
+	@$(MAKE) fmt sizes purity deny clippy doc package
+	@echo "make check: all passed"
+
+fmt:
+	$(CARGO) fmt --all --check
+
+sizes:
+	scripts/sizes.sh
+
+purity:
+	scripts/purity.sh
+
+# Advisories need the advisory database from a git host: CI on GitHub checks them.
+deny:
+	$(CARGO) deny --locked --all-features check bans licenses sources
+
+clippy:
+	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
+
+package:
+	$(CARGO) package $(CARGOFLAGS) $(if $(CI),,--allow-dirty) $(CRATES:%=-p %)
+
+bench: ## criterion benches; the figures are explained in benches/README.md
+	@scripts/setup.sh build
+	$(CARGO) bench $(CARGOFLAGS) -p strata-benches
+
+fuzz: ## every decoder for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
+	scripts/fuzz.sh $(FUZZ_SECONDS)
