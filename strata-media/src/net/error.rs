@@ -1,0 +1,44 @@
+//! Why sockets could not be opened or used.
+
+use std::net::SocketAddr;
+
+use thiserror::Error;
+
+/// A failure of the network half.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// The configuration cannot work; the text names the field.
+    #[error("invalid {field}: {reason}")]
+    Config {
+        /// Path of the field, such as `links[1].remote`.
+        field: String,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// No link of a sender could be opened; the reasons, one per link.
+    #[error("no link could be opened: {}", .0.join("; "))]
+    NoLink(Vec<String>),
+    /// A receiver could not listen.
+    #[error("cannot listen on {addr}: {source}; is the port in use, or the address not of this machine?")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The system refused something the driver needs.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A payload that does not fit into one packet.
+    #[error("payload of {0} bytes, at most {max} fit into one packet", max = crate::net::sender::MAX_PAYLOAD)]
+    PayloadSize(usize),
+    /// The driver has ended.
+    #[error("the driver of this handle has ended")]
+    Closed,
+}

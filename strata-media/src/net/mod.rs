@@ -1,0 +1,20 @@
+//! RIST over UDP: a socket pair (RTP, RTCP) per link, and the loops that drive the machines.
+//!
+//! ```text
+//!  payloads ──► Sender ──► SenderDriver ══ link 0 ══► ReceiverDriver ──► Receiver ──► packets in order
+//!                                       ══ link 1 ══►
+//! ```
+//!
+//! [`sender`] and [`receiver`] open the sockets and return a handle and a driver. The caller decides where
+//! `driver.run().await` runs (it needs a tokio runtime with I/O and time); dropping the handle ends it.
+
+mod config;
+mod error;
+mod receiver;
+mod sender;
+mod socket;
+
+pub use config::{LinkConfig, ReceiverConfig, SenderConfig, SenderUpdate};
+pub use error::NetError;
+pub use receiver::{Packet, Receiver, ReceiverDriver, ReceiverMonitor, receiver};
+pub use sender::{Sender, SenderDriver, sender};
