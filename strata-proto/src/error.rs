@@ -1,5 +1,7 @@
 //! Why bytes did not become a message: which field, what was expected.
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 /// What kind of fault a [`DecodeError`] reports.
@@ -30,6 +32,8 @@ impl DecodeErrorKind {
 }
 
 /// Bytes that did not decode: where, and what was expected there.
+///
+/// Both texts are short, whatever the peer sent: they can be logged and sent back.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}: {reason}")]
 pub struct DecodeError {
@@ -42,40 +46,66 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// Makes an error about the field at `path`.
+    /// Makes an error about the field at `path`. Texts over [`MAX_ERROR_TEXT`] bytes are cut.
     #[must_use]
     pub fn new(kind: DecodeErrorKind, path: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { kind, path: path.into(), reason: reason.into() }
+        Self { kind, path: cut(path.into()), reason: cut(reason.into()) }
     }
 }
 
-/// Decodes one JSON document into `T`, prefixing the error's path with `prefix` (empty for none).
+/// The longest path or reason of a [`DecodeError`], bytes. A peer chooses map keys and enum values,
+/// which appear in both.
+pub const MAX_ERROR_TEXT: usize = 256;
+
+/// Decodes one JSON object into `T`, prefixing the error's path with `prefix` (empty for none).
 ///
 /// # Errors
 /// [`DecodeError`] with the JSON path of the first field that did not fit.
-pub fn from_json<'de, T: serde::Deserialize<'de>>(json: &'de str, prefix: &str) -> Result<T, DecodeError> {
-    let mut de = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut de).map_err(|e| located(prefix, &e))?;
-    de.end().map_err(|e| DecodeError::new(DecodeErrorKind::Syntax, root(prefix), e.to_string()))?;
-    Ok(value)
+pub fn from_json<'de, T: Deserialize<'de>>(json: &'de str, prefix: &str) -> Result<T, DecodeError> {
+    require_object(json, prefix)?;
+    // Tracking the path costs an allocation per key: only a text that failed pays it.
+    serde_json::from_str(json).map_err(|plain| {
+        let mut de = serde_json::Deserializer::from_str(json);
+        match serde_path_to_error::deserialize::<_, T>(&mut de) {
+            Err(error) => located(prefix, error.path(), error.inner()),
+            Ok(_) => DecodeError::new(DecodeErrorKind::Syntax, join(prefix, "."), without_position(&plain)),
+        }
+    })
 }
 
-fn located(prefix: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> DecodeError {
-    let inner = error.inner();
-    let reason = strip_position(&inner.to_string());
-    let mut path = join(prefix, &error.path().to_string());
-    let kind = match inner.classify() {
-        serde_json::error::Category::Data => match reason.strip_prefix("missing field `") {
-            Some(rest) => {
-                // serde names the struct's path; the missing field itself is what a reader looks for.
-                path = join(&path, rest.trim_end_matches('`'));
-                DecodeErrorKind::Missing
-            }
-            None => DecodeErrorKind::Invalid,
-        },
-        _ => DecodeErrorKind::Syntax,
-    };
-    DecodeError::new(kind, path, reason)
+/// serde would take an array for a struct, field by field; a message is an object.
+pub(crate) fn require_object(json: &str, prefix: &str) -> Result<(), DecodeError> {
+    if json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+        return Ok(());
+    }
+    Err(match serde_json::from_str::<IgnoredAny>(json) {
+        Ok(_) => DecodeError::new(DecodeErrorKind::Invalid, join(prefix, "."), "expected an object"),
+        Err(e) => DecodeError::new(DecodeErrorKind::Syntax, join(prefix, "."), without_position(&e)),
+    })
+}
+
+/// Turns serde's error at `path` into ours.
+pub(crate) fn located(
+    prefix: &str,
+    path: &serde_path_to_error::Path,
+    error: &serde_json::Error,
+) -> DecodeError {
+    let reason = without_position(error);
+    let path = join(prefix, &path.to_string());
+    if error.classify() != serde_json::error::Category::Data {
+        return DecodeError::new(DecodeErrorKind::Syntax, path, reason);
+    }
+    // For these, serde names the object; the field itself is what a reader looks for.
+    let named = |what: &str| reason.strip_prefix(what).and_then(|rest| rest.split('`').next());
+    if let Some(field) = named("missing field `") {
+        return DecodeError::new(DecodeErrorKind::Missing, join(&path, field), reason);
+    }
+    match named("duplicate field `") {
+        Some(field) if !path.ends_with(field) => {
+            DecodeError::new(DecodeErrorKind::Invalid, join(&path, field), reason)
+        }
+        _ => DecodeError::new(DecodeErrorKind::Invalid, path, reason),
+    }
 }
 
 fn join(prefix: &str, path: &str) -> String {
@@ -87,11 +117,25 @@ fn join(prefix: &str, path: &str) -> String {
     }
 }
 
-fn root(prefix: &str) -> String {
-    join(prefix, ".")
+/// Line and column mean little in a one-line message, and would change with unrelated fields.
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if error.line() > 0
+        && let Some(at) = text.rfind(" at line ")
+    {
+        text.truncate(at);
+    }
+    text
 }
 
-/// Line and column mean little in a one-line message, and would change with unrelated fields.
-fn strip_position(message: &str) -> String {
-    message.rsplit_once(" at line ").map_or(message, |(head, _)| head).to_owned()
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_ERROR_TEXT {
+        let mut end = MAX_ERROR_TEXT - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

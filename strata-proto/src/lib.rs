@@ -17,6 +17,11 @@ pub mod time;
 pub mod token;
 
 #[cfg(feature = "control")]
+mod range;
+#[cfg(feature = "control")]
+mod tagged;
+
+#[cfg(feature = "control")]
 pub mod control;
 
 pub use error::{DecodeError, DecodeErrorKind};

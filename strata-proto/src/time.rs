@@ -55,7 +55,12 @@ impl Timestamp {
 
 impl From<std::time::SystemTime> for Timestamp {
     fn from(time: std::time::SystemTime) -> Self {
-        Self::from_unix_millis(DateTime::<Utc>::from(time).timestamp_millis())
+        // File systems hand out any time: no conversion that panics on a far one.
+        let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        Self::from_unix_millis(match time.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => ms(after),
+            Err(before) => -ms(before.duration()),
+        })
     }
 }
 

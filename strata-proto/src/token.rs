@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::id::SenderId;
 
-/// A text that must never be shown: `Debug` and `Display` are redacted, [`Secret::expose`] gives the text.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A text that must never be shown: `Debug` is redacted, [`Secret::expose`] gives the text.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -25,6 +25,43 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_string(SecretText)
+    }
+}
+
+/// Takes a text; does not repeat what else it was given, since that may be a secret without quotes.
+struct SecretText;
+
+impl serde::de::Visitor<'_> for SecretText {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
+        Ok(Secret::new(text))
+    }
+
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Secret, E> {
+        Ok(Secret(text))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Secret, E> {
+        Err(E::custom("invalid type: number, expected a string"))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Secret, E> {
+        Err(E::custom("invalid type: number, expected a string"))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Secret, E> {
+        Err(E::custom("invalid type: number, expected a string"))
     }
 }
 
@@ -76,8 +113,7 @@ impl FromStr for EnrollmentToken {
 
 impl<'de> Deserialize<'de> for EnrollmentToken {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        Secret::deserialize(deserializer)?.expose().parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use crate::id::SenderId;
+use crate::range;
 use crate::token::{EnrollmentToken, Secret};
 
 /// `auth.login`: who the agent is. One of `enrollment_token`, `sender_id` + `device_key`, or
@@ -75,10 +76,18 @@ pub struct LoginResponse {
 /// Settings a control plane hands to its agents at login.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSettings {
-    /// Seconds between two `device.status` (default 10).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Seconds between two `device.status`, 1 to 3600 (default 10).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 3600, _>"
+    )]
     pub status_interval_s: Option<u32>,
-    /// Seconds between two `stream.stats` (default 1).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Seconds between two `stream.stats`, 1 to 3600 (default 1).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 3600, _>"
+    )]
     pub stats_interval_s: Option<u32>,
 }

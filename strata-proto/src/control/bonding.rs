@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::range;
+
 /// How a stream is spread over links. Also written as TOML, key for key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BondingConfig {
@@ -50,7 +52,7 @@ pub struct Scheduler {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storm_enabled: Option<bool>,
     /// Share of the reliable queue, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_ratio")]
     pub storm_reliable_weight: Option<f64>,
     /// Age at which an unreliable packet is dropped, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,13 +64,17 @@ pub struct Scheduler {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redundancy_enabled: Option<bool>,
     /// Share of spare capacity used for copies, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_ratio")]
     pub redundancy_spare_ratio: Option<f64>,
     /// Largest packet that is copied, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redundancy_max_packet_bytes: Option<u32>,
-    /// On how many links a copied packet is sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// On how many links a copied packet is sent, 1 to 64.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 64, _>"
+    )]
     pub redundancy_target_links: Option<u32>,
     /// Keyframes and tables go over every link.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{BondingConfig, Encoder, NetworkInterface, Scheduler, Source};
 use crate::id::{MessageId, StreamId};
+use crate::range;
 use crate::time::Timestamp;
 
 macro_rules! commands {
@@ -157,8 +158,12 @@ pub struct ConfigUpdate {
 /// What can change in a running encoder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderUpdate {
-    /// Video bitrate, kbit/s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Video bitrate, kbit/s, 1 to 1 000 000.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 1000000, _>"
+    )]
     pub bitrate_kbps: Option<u32>,
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::StreamId;
+use crate::range;
 
 /// `device.status`: heartbeat every 10 s, at once after login, and when something changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,7 @@ pub struct DeviceStatus {
     /// What the agent is doing.
     pub stream_state: StreamState,
     /// Load of all cores together, 0 to 100.
+    #[serde(with = "range::percent")]
     pub cpu_percent: f64,
     /// Memory in use, MB (10⁶ bytes).
     pub mem_used_mb: u64,

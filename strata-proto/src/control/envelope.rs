@@ -89,6 +89,16 @@ impl<'a> RawEnvelope<'a> {
         from_json(text, "")
     }
 
+    /// The id of a message that does not decode, so that the `error` which answers it can carry it.
+    #[must_use]
+    pub fn find_id(text: &str) -> Option<MessageId> {
+        #[derive(Deserialize)]
+        struct OnlyId {
+            id: MessageId,
+        }
+        from_json::<OnlyId>(text, "").ok().map(|found| found.id)
+    }
+
     /// Decodes the payload.
     ///
     /// # Errors

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::DecodeError;
+use crate::error::from_json;
 use crate::id::{SenderId, StreamId};
+use crate::tagged::from_tagged_json;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -22,6 +25,16 @@ pub struct LiveRequest {
     /// Topics no longer wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsubscribe: Vec<Topic>,
+}
+
+impl LiveRequest {
+    /// Decodes one text frame.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming the field that did not fit.
+    pub fn decode(text: &str) -> Result<Self, DecodeError> {
+        from_json(text, "")
+    }
 }
 
 /// What events are about: `sender:snd_…`, `stream:str_…`, `sender:*`, `stream:*`.
@@ -110,6 +123,27 @@ pub enum LiveFrame {
     },
     /// A request could not be served; the connection lives on.
     Error(super::Fault),
+}
+
+impl LiveFrame {
+    /// Decodes one text frame.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming the field that did not fit.
+    pub fn decode(text: &str) -> Result<Self, DecodeError> {
+        #[derive(Deserialize)]
+        #[serde(remote = "LiveFrame", rename_all = "snake_case")]
+        enum Fields {
+            Ready { seq: u64 },
+            Snapshot { topic: Topic, seq: u64, data: Vec<Value> },
+            Event(LiveEvent),
+            Lagged { missed: u64 },
+            Error(super::Fault),
+        }
+        #[derive(Deserialize)]
+        struct Frame(#[serde(with = "Fields")] LiveFrame);
+        from_tagged_json::<Frame>(text, "type").map(|frame| frame.0)
+    }
 }
 
 /// One event.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::error::from_json;
 use crate::id::MessageId;
+use crate::range;
 use crate::{DecodeError, DecodeErrorKind};
 
 /// The messages of one direction. `Serialize` writes the payload alone.
@@ -71,6 +72,7 @@ pub struct CommandProgress {
     /// Message id of the command.
     pub command_id: MessageId,
     /// How far it is, 0 to 100.
+    #[serde(with = "range::percent")]
     pub percent: f64,
     /// What it does now.
     #[serde(default, skip_serializing_if = "Option::is_none")]

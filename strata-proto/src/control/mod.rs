@@ -15,6 +15,7 @@
 mod auth;
 mod bonding;
 mod command;
+mod destination;
 mod device;
 mod envelope;
 mod live;
@@ -32,6 +33,7 @@ pub use command::{
     InterfaceAction, InterfaceCommand, InterfacesScan, InterfacesScanResult, LogsGet, LogsGetResult,
     MediaDelete, PowerAction, PowerCommand, SourceSwitch, StreamStart, StreamStop,
 };
+pub use destination::{DestinationCreate, DestinationUpdate, DestinationView, Platform};
 pub use device::{
     DeviceStatus, InputStatus, InterfaceState, InterfaceType, MediaInput, NetworkInterface, SavedMedia,
     StreamState,

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::StreamId;
+use crate::tagged::from_tagged_json;
+use crate::{DecodeError, range};
 
 /// What a control plane tells a receiver: `{"cmd":"stop"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,25 @@ pub enum ReceiverCommand {
         /// Where to.
         outputs: Vec<ReceiverOutput>,
     },
+}
+
+impl ReceiverCommand {
+    /// Decodes one line.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming the field that did not fit.
+    pub fn decode(line: &str) -> Result<Self, DecodeError> {
+        #[derive(Deserialize)]
+        #[serde(remote = "ReceiverCommand", rename_all = "snake_case")]
+        enum Fields {
+            Stop,
+            Stats,
+            UpdateForward { outputs: Vec<ReceiverOutput> },
+        }
+        #[derive(Deserialize)]
+        struct Line(#[serde(with = "Fields")] ReceiverCommand);
+        from_tagged_json::<Line>(line, "cmd").map(|line| line.0)
+    }
 }
 
 /// One place a receiver forwards to: `file:///…`, `srt://…`, `rtmp://…`, `rtmps://…`.
@@ -59,6 +80,26 @@ pub enum ReceiverEvent {
     },
 }
 
+impl ReceiverEvent {
+    /// Decodes one line.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming the field that did not fit.
+    pub fn decode(line: &str) -> Result<Self, DecodeError> {
+        #[derive(Deserialize)]
+        #[serde(remote = "ReceiverEvent", rename_all = "snake_case")]
+        enum Fields {
+            Ready { stream_id: StreamId, pid: u32, ports: Vec<u16> },
+            Stats(ReceiverStats),
+            Error { part: String, message: String },
+            Stopped { reason: String },
+        }
+        #[derive(Deserialize)]
+        struct Line(#[serde(with = "Fields")] ReceiverEvent);
+        from_tagged_json::<Line>(line, "event").map(|line| line.0)
+    }
+}
+
 /// Statistics of a receiver.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReceiverStats {
@@ -95,6 +136,6 @@ pub struct ReceiverLinkStats {
     /// Bytes received.
     pub bytes: u64,
     /// Smoothed round-trip time, ms; absent before the first echo.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_millis")]
     pub rtt_ms: Option<f64>,
 }

@@ -126,14 +126,14 @@ impl Reply {
         Self { success: true, ..Self::default() }
     }
 
-    /// Success with the fields of `result`, which must serialise to a JSON object; anything else
-    /// is put under `result`.
+    /// Success with the fields of `result`, which must serialise to a JSON object; anything else,
+    /// and an object with a field `success` or `error`, is put under `result`.
     ///
     /// # Errors
     /// When `result` cannot be serialised.
     pub fn with<T: Serialize>(result: &T) -> Result<Self, serde_json::Error> {
         let result = match serde_json::to_value(result)? {
-            Value::Object(map) => map,
+            Value::Object(map) if !map.contains_key("success") && !map.contains_key("error") => map,
             other => Map::from_iter([("result".to_owned(), other)]),
         };
         Ok(Self { success: true, error: None, result })

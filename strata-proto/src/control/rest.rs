@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{DeviceStatus, Encoder, EndReason, Source, StreamStats};
 use crate::id::{SenderId, StreamId, UserId};
+use crate::range;
 use crate::time::Timestamp;
 use crate::token::{EnrollmentToken, Secret};
 
@@ -169,8 +170,12 @@ pub struct StartStream {
     /// How packets are spread over links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<super::Scheduler>,
-    /// Playout latency of the receiver, ms (the server's default when absent).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Playout latency of the receiver, ms, 10 to 30 000 (the server's default when absent).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<10, 30000, _>"
+    )]
     pub latency_ms: Option<u32>,
     /// Write the stream to a file on the server (the server's default when absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::id::StreamId;
+use crate::range;
 
 /// Where pictures come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +26,12 @@ pub struct Source {
     /// Picture size; the source's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// Pictures per second; the source's own when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Pictures per second, 1 to 480; the source's own when absent.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 480, _>"
+    )]
     pub framerate: Option<u32>,
     /// Start a file over at its end (default true).
     #[serde(rename = "loop", default, skip_serializing_if = "Option::is_none")]
@@ -101,14 +106,22 @@ impl<'de> Deserialize<'de> for Resolution {
 /// How pictures are encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoder {
-    /// Video bitrate, kbit/s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Video bitrate, kbit/s, 1 to 1 000 000.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 1000000, _>"
+    )]
     pub bitrate_kbps: Option<u32>,
     /// x264 tune, such as `zerolatency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<String>,
-    /// Most pictures between two keyframes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Most pictures between two keyframes, 1 to 100 000.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 100000, _>"
+    )]
     pub keyint_max: Option<u32>,
 }
 
@@ -139,8 +152,10 @@ pub struct LinkStats {
     /// State of the link.
     pub state: LinkState,
     /// Smoothed round-trip time, ms.
+    #[serde(with = "range::millis")]
     pub rtt_ms: f64,
     /// Share of packets lost, 0 to 1.
+    #[serde(with = "range::ratio")]
     pub loss_rate: f64,
     /// Estimated capacity, bit/s.
     pub capacity_bps: u64,
@@ -162,7 +177,7 @@ pub struct LinkStats {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight_bytes: Option<u64>,
     /// Estimated queueing delay on the link, ms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_millis")]
     pub queue_ms: Option<f64>,
 }
 
@@ -182,6 +197,9 @@ pub enum LinkState {
     Cooldown,
     /// Nothing comes back.
     Dead,
+    /// A state of a newer agent.
+    #[serde(other)]
+    Unknown,
 }
 
 /// `stream.ended`: a stream stopped, and why. Journalled until the server answers.
