@@ -9,3 +9,5 @@ pub mod bond;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod rist;
+#[cfg(feature = "testing")]
+pub mod testing;
