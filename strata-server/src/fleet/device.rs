@@ -1,0 +1,48 @@
+//! What is known of one sender in memory.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use strata_proto::control::{DeviceStatus, Presence, StreamStats};
+use strata_proto::id::{SenderId, UserId};
+use strata_proto::time::Timestamp;
+
+use crate::session::connection::Connection;
+
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) id: SenderId,
+    pub(super) owner: UserId,
+    live: Mutex<Live>,
+}
+
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) presence: Presence,
+    /// Why it is not online.
+    pub(super) cause: Option<&'static str>,
+    pub(super) last_seen: Option<Timestamp>,
+    pub(super) status: Option<Arc<DeviceStatus>>,
+    pub(super) stats: Option<Arc<StreamStats>>,
+    /// Last seen since the last batch was written.
+    pub(super) dirty: bool,
+}
+
+impl Device {
+    pub(super) fn new(id: SenderId, owner: UserId) -> Self {
+        let live = Live {
+            connection: None,
+            presence: Presence::Offline,
+            cause: None,
+            last_seen: None,
+            status: None,
+            stats: None,
+            dirty: false,
+        };
+        Self { id, owner, live: Mutex::new(live) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

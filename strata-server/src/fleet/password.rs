@@ -1,0 +1,48 @@
+//! argon2id, a bounded number of times at once: a hash costs 19 MiB and tens of milliseconds.
+
+use std::sync::Arc;
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use strata_proto::token::Secret;
+use tokio::sync::Semaphore;
+
+#[derive(Debug, Clone)]
+pub(super) struct Passwords {
+    permits: Arc<Semaphore>,
+    /// Checked when there is no such user, so that the answer takes as long.
+    decoy: Arc<str>,
+}
+
+impl Passwords {
+    pub(super) fn new(at_once: usize) -> Result<Self, String> {
+        let decoy = hash(&Secret::new("no user has this password"))?;
+        Ok(Self { permits: Arc::new(Semaphore::new(at_once)), decoy: decoy.into() })
+    }
+
+    /// PHC string of a password.
+    pub(super) async fn hash(&self, password: Secret) -> Result<String, String> {
+        let _permit = self.permits.acquire().await.map_err(|e| e.to_string())?;
+        tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| e.to_string())?
+    }
+
+    /// Whether the password is the one of the hash; without a hash never, after the same time.
+    pub(super) async fn verify(&self, password: Secret, stored: Option<String>) -> Result<bool, String> {
+        let _permit = self.permits.acquire().await.map_err(|e| e.to_string())?;
+        let decoy = Arc::clone(&self.decoy);
+        let check = move || {
+            let known = stored.is_some();
+            let text = stored.as_deref().unwrap_or(&decoy);
+            let hash = PasswordHash::new(text).map_err(|e| e.to_string())?;
+            let fits = Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok();
+            Ok(fits && known)
+        };
+        tokio::task::spawn_blocking(check).await.map_err(|e| e.to_string())?
+    }
+}
+
+fn hash(password: &Secret) -> Result<String, String> {
+    let hash = Argon2::default().hash_password(password.expose().as_bytes()).map_err(|e| e.to_string())?;
+    Ok(hash.to_string())
+}

@@ -1,0 +1,201 @@
+//! People: accounts, roles, access tokens, and refresh tokens that rotate.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use strata_proto::control::{LoginTokens, Role, UserView};
+use strata_proto::id::UserId;
+use strata_proto::time::Timestamp;
+use strata_proto::token::{Claims, Secret};
+use thiserror::Error;
+
+use super::password::Passwords;
+use super::registry::secret_hash;
+use crate::config::FleetConfig;
+use crate::session::Tokens;
+use crate::store::users::role_text;
+use crate::store::{RefreshRefusal, Store, StoreError, UserRow};
+
+/// Handle to the users; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Users {
+    store: Store,
+    tokens: Tokens,
+    passwords: Passwords,
+    access_ttl: Duration,
+    refresh_ttl: Duration,
+}
+
+/// A user to be created.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Address; letter case does not count.
+    pub email: String,
+    /// At least 8 characters.
+    pub password: Secret,
+    /// What the user may do.
+    pub role: Role,
+    /// The account whose senders the user sees; an account of its own when absent.
+    pub account: Option<UserId>,
+}
+
+/// Why a user cannot log in or be created.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UserError {
+    /// Address or password is wrong, or the user is disabled.
+    #[error("address or password is wrong")]
+    Credentials,
+    /// The refresh token does not refresh.
+    #[error(transparent)]
+    Refresh(#[from] RefreshRefusal),
+    /// The address is taken.
+    #[error("a user with the address {0} exists already")]
+    Taken(String),
+    /// A value cannot be taken.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong and what was expected.
+        reason: &'static str,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Hashing or signing failed.
+    #[error("cryptography: {0}")]
+    Crypto(String),
+}
+
+impl Users {
+    pub(crate) fn new(config: &FleetConfig, store: Store, tokens: Tokens) -> Result<Self, String> {
+        Ok(Self {
+            store,
+            tokens,
+            passwords: Passwords::new(config.hashing_threads)?,
+            access_ttl: Duration::from_secs(config.access_ttl_s),
+            refresh_ttl: Duration::from_secs(config.refresh_ttl_s),
+        })
+    }
+
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// [`UserError::Invalid`] or [`UserError::Taken`].
+    pub async fn create(&self, new: NewUser) -> Result<UserView, UserError> {
+        let email = checked_email(&new.email)?;
+        checked_password(&new.password)?;
+        let password_hash = self.passwords.hash(new.password).await.map_err(UserError::Crypto)?;
+        let now = crate::clock::wall();
+        let id = UserId::generate(now, crate::entropy::bytes());
+        let row = UserRow {
+            account: new.account.unwrap_or_else(|| id.clone()),
+            id,
+            email,
+            password_hash,
+            role: new.role,
+            created_at: now,
+            disabled_at: None,
+        };
+        match self.store.insert_user(&row).await {
+            Err(e) if e.is_unique_violation() => Err(UserError::Taken(row.email)),
+            Err(e) => Err(e.into()),
+            Ok(()) => Ok(view(&row)),
+        }
+    }
+
+    /// Whether there is no user yet.
+    ///
+    /// # Errors
+    /// [`UserError::Store`].
+    pub async fn is_empty(&self) -> Result<bool, UserError> {
+        Ok(self.store.user_count().await? == 0)
+    }
+
+    /// Replaces a user's password; every login of the user ends.
+    ///
+    /// # Errors
+    /// [`UserError::Credentials`] when there is no such user, [`UserError::Invalid`] for the password.
+    pub async fn set_password(&self, email: &str, password: Secret) -> Result<(), UserError> {
+        checked_password(&password)?;
+        let row = self.store.user_by_email(&email.trim().to_lowercase()).await?;
+        let row = row.ok_or(UserError::Credentials)?;
+        let hash = self.passwords.hash(password).await.map_err(UserError::Crypto)?;
+        self.store.set_password(&row.id, &hash, crate::clock::wall()).await?;
+        Ok(())
+    }
+
+    /// Checks address and password. Takes equally long whether the address is known or not.
+    ///
+    /// # Errors
+    /// [`UserError::Credentials`].
+    pub async fn login(&self, email: &str, password: Secret) -> Result<LoginTokens, UserError> {
+        let row = self.store.user_by_email(&email.trim().to_lowercase()).await?;
+        let hash = row.as_ref().map(|row| row.password_hash.clone());
+        let fits = self.passwords.verify(password, hash).await.map_err(UserError::Crypto)?;
+        let row = row.filter(|row| fits && row.disabled_at.is_none()).ok_or(UserError::Credentials)?;
+        let now = crate::clock::wall();
+        let refresh = new_refresh_token();
+        let expires = now.after(self.refresh_ttl);
+        self.store.insert_refresh_token(&secret_hash(refresh.expose()), &row.id, now, expires).await?;
+        self.tokens_of(&row, refresh, now)
+    }
+
+    /// Uses a refresh token once and gives new tokens. Reuse revokes all tokens of its login.
+    ///
+    /// # Errors
+    /// [`UserError::Refresh`].
+    pub async fn refresh(&self, token: &Secret) -> Result<LoginTokens, UserError> {
+        let now = crate::clock::wall();
+        let next = new_refresh_token();
+        let (hash, next_hash) = (secret_hash(token.expose()), secret_hash(next.expose()));
+        let user =
+            self.store.rotate_refresh_token(&hash, &next_hash, now, now.after(self.refresh_ttl)).await??;
+        let row = self.store.user(&user).await?.filter(|row| row.disabled_at.is_none());
+        self.tokens_of(&row.ok_or(RefreshRefusal::Invalid)?, next, now)
+    }
+
+    fn tokens_of(&self, row: &UserRow, refresh: Secret, now: Timestamp) -> Result<LoginTokens, UserError> {
+        let claims = Claims {
+            sub: row.id.to_string(),
+            iss: self.tokens.issuer().to_owned(),
+            iat: now.unix_seconds(),
+            exp: now.after(self.access_ttl).unix_seconds(),
+            role: role_text(row.role).to_owned(),
+            owner: Some(row.account.to_string()),
+        };
+        Ok(LoginTokens {
+            token: self.tokens.issue(&claims).map_err(|e| UserError::Crypto(e.to_string()))?,
+            refresh_token: refresh,
+            expires_in_s: self.access_ttl.as_secs(),
+            user: view(row),
+        })
+    }
+}
+
+fn view(row: &UserRow) -> UserView {
+    UserView { id: row.id.clone(), email: row.email.clone(), role: row.role }
+}
+
+fn new_refresh_token() -> Secret {
+    let random: [u8; 32] = crate::entropy::bytes();
+    Secret::new(format!("rfr_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random)))
+}
+
+fn checked_email(email: &str) -> Result<String, UserError> {
+    let email = email.trim().to_lowercase();
+    let parts_fit = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if parts_fit && email.len() <= 254 && !email.contains(char::is_whitespace) {
+        return Ok(email);
+    }
+    Err(UserError::Invalid { field: "email", reason: "expected name@host of at most 254 characters" })
+}
+
+fn checked_password(password: &Secret) -> Result<(), UserError> {
+    // The upper bound keeps hashing cheap for bodies of any size.
+    if (8..=1024).contains(&password.expose().len()) {
+        return Ok(());
+    }
+    Err(UserError::Invalid { field: "password", reason: "expected 8 to 1024 bytes" })
+}

@@ -1,0 +1,224 @@
+//! The owner's end of a live connection: its generation, its bounded outbox, the answers it owes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use strata_proto::control::{CommandKind, Reply};
+use strata_proto::id::MessageId;
+use tokio::sync::{Notify, oneshot};
+
+/// Why the server closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Close {
+    /// No login in time, a first message that is not `auth.login`, or a failed login (1008).
+    Policy(&'static str),
+    /// The sender was decommissioned (1008).
+    Revoked,
+    /// A newer login of the same sender took over (4001).
+    Replaced,
+    /// The server shuts down (1001).
+    GoingAway,
+    /// The peer does not read (1008).
+    SlowPeer,
+    /// Nothing was heard for too long (1001).
+    Silent,
+    /// A message over the size limit (1009).
+    TooBig,
+    /// A binary frame (1003).
+    Binary,
+    /// Something broke here (1011).
+    Internal,
+}
+
+impl Close {
+    /// The WebSocket close code.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Policy(_) | Self::Revoked | Self::SlowPeer => 1008,
+            Self::Replaced => 4001,
+            Self::GoingAway | Self::Silent => 1001,
+            Self::TooBig => 1009,
+            Self::Binary => 1003,
+            Self::Internal => 1011,
+        }
+    }
+
+    /// The WebSocket close reason, for people.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Policy(reason) => reason,
+            Self::Revoked => "sender was decommissioned",
+            Self::Replaced => "replaced by a newer login of the same sender",
+            Self::GoingAway => "server is shutting down",
+            Self::SlowPeer => "too slow: messages were not read in time",
+            Self::Silent => "nothing heard for too long",
+            Self::TooBig => "message over the size limit",
+            Self::Binary => "binary frames are not part of this protocol",
+            Self::Internal => "internal error",
+        }
+    }
+
+    /// The presence cause the closing leaves behind.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Policy(_) => "policy",
+            Self::Revoked => "revoked",
+            Self::Replaced => "replaced",
+            Self::GoingAway => "server_shutdown",
+            Self::SlowPeer => "slow_peer",
+            Self::Silent => "heartbeat_timeout",
+            Self::TooBig => "message_too_big",
+            Self::Binary => "binary_frame",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// One logged-in connection of one sender.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Grows with every login of any sender; a late event of an older one changes nothing.
+    pub(crate) generation: u64,
+    capabilities: Option<Vec<String>>,
+    limits: Limits,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+/// How much may wait on one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) outgoing: usize,
+    pub(crate) pending: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outgoing: VecDeque<String>,
+    pending: HashMap<MessageId, (CommandKind, oneshot::Sender<Reply>)>,
+    closing: Option<Close>,
+    gone: bool,
+}
+
+/// What the driver of a connection finds in its outbox.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// Write this text frame.
+    Text(String),
+    /// Close.
+    Close(Close),
+}
+
+/// Why a command cannot be put into the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The connection is closing or closed.
+    Gone,
+    /// Too many commands wait for this agent's answers.
+    Busy,
+}
+
+impl Connection {
+    pub(crate) fn new(generation: u64, capabilities: Option<Vec<String>>, limits: Limits) -> Self {
+        let (state, wake) = (Mutex::default(), Notify::new());
+        Self { generation, capabilities, limits, state, wake }
+    }
+
+    /// Whether the agent said it can do `kind`. One that lists nothing is asked.
+    pub(crate) fn supports(&self, kind: CommandKind) -> bool {
+        self.capabilities.as_ref().is_none_or(|list| list.iter().any(|name| name == kind.as_str()))
+    }
+
+    pub(crate) fn capabilities(&self) -> Option<&Vec<String>> {
+        self.capabilities.as_ref()
+    }
+
+    /// Queues a command and gives the end its reply comes out of; the end is dropped with the connection.
+    pub(crate) fn send(
+        &self,
+        id: &MessageId,
+        kind: CommandKind,
+        text: String,
+    ) -> Result<oneshot::Receiver<Reply>, Refusal> {
+        let mut state = self.lock();
+        if state.gone || state.closing.is_some() {
+            return Err(Refusal::Gone);
+        }
+        if state.pending.len() >= self.limits.pending {
+            return Err(Refusal::Busy);
+        }
+        if state.outgoing.len() >= self.limits.outgoing {
+            state.closing = Some(Close::SlowPeer);
+            drop(state);
+            self.wake.notify_one();
+            return Err(Refusal::Gone);
+        }
+        let (reply, answer) = oneshot::channel();
+        state.pending.insert(id.clone(), (kind, reply));
+        state.outgoing.push_back(text);
+        drop(state);
+        self.wake.notify_one();
+        Ok(answer)
+    }
+
+    /// Gives a reply to whoever waits for it; false when nobody does.
+    pub(crate) fn answer(&self, id: &MessageId, kind: Option<CommandKind>, reply: Reply) -> bool {
+        let mut state = self.lock();
+        match state.pending.get(id) {
+            Some((wanted, _)) if kind.is_none_or(|kind| kind == *wanted) => {}
+            _ => return false,
+        }
+        let waiting = state.pending.remove(id);
+        drop(state);
+        waiting.is_some_and(|(_, end)| end.send(reply).is_ok())
+    }
+
+    /// Nobody waits for this reply any more.
+    pub(crate) fn forget(&self, id: &MessageId) {
+        self.lock().pending.remove(id);
+    }
+
+    /// Asks the driver to close; the first reason counts.
+    pub(crate) fn close(&self, why: Close) {
+        self.lock().closing.get_or_insert(why);
+        self.wake.notify_one();
+    }
+
+    /// The driver has ended: whoever waits is told.
+    pub(crate) fn ended(&self) {
+        let mut state = self.lock();
+        state.gone = true;
+        state.pending = HashMap::new();
+        state.outgoing = VecDeque::new();
+    }
+
+    /// The next thing to write. A wish to close goes before everything that waits. Cancel safe.
+    pub(crate) async fn outgoing(&self) -> Outgoing {
+        loop {
+            if let Some(out) = self.take() {
+                return out;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Outgoing> {
+        let mut state = self.lock();
+        if let Some(why) = state.closing {
+            return Some(Outgoing::Close(why));
+        }
+        let text = state.outgoing.pop_front()?;
+        if state.outgoing.is_empty() {
+            state.outgoing = VecDeque::new();
+        }
+        Some(Outgoing::Text(text))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

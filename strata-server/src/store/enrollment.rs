@@ -1,0 +1,145 @@
+//! One-time enrolment: consuming a token and binding the device's key are one transaction.
+
+use strata_proto::id::{SenderId, UserId};
+use strata_proto::time::Timestamp;
+use thiserror::Error;
+
+use super::{Store, StoreError, parse};
+
+/// What a device says of itself at login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Name of the device.
+    pub hostname: String,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// CPU architecture.
+    pub arch: String,
+    /// Commands the agent can carry out; unknown names are kept.
+    pub capabilities: Option<Vec<String>>,
+}
+
+impl DeviceInfo {
+    fn capabilities_json(&self) -> Option<String> {
+        self.capabilities.as_ref().and_then(|list| serde_json::to_string(list).ok())
+    }
+}
+
+/// The key a device is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// Its Ed25519 public key, base64url without padding.
+    PublicKey(String),
+    /// SHA-256 of the key the server issued to it, hexadecimal.
+    DeviceKeyHash(String),
+}
+
+/// Why a token does not enrol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EnrollmentRefusal {
+    /// There is no such token.
+    #[error("enrollment token is not known; create the sender anew to get another")]
+    Unknown,
+    /// It was used before.
+    #[error("enrollment token was already used; create the sender anew to get another")]
+    Used,
+    /// Its time is over.
+    #[error("enrollment token has expired; create the sender anew to get another")]
+    Expired,
+    /// Its sender was decommissioned.
+    #[error("sender was decommissioned")]
+    Revoked,
+}
+
+impl Store {
+    /// Consumes a token and binds the device, all or nothing. Of two at once exactly one wins.
+    ///
+    /// # Errors
+    /// [`StoreError`]; that the token does not enrol is the inner [`EnrollmentRefusal`].
+    pub async fn enroll(
+        &self,
+        token_hash: &str,
+        binding: &Binding,
+        info: &DeviceInfo,
+        now: Timestamp,
+    ) -> Result<Result<(SenderId, UserId), EnrollmentRefusal>, StoreError> {
+        let mut tx = self.writer().begin().await?;
+        let won = sqlx::query(
+            "UPDATE enrollment_tokens SET used_at = $2 \
+             WHERE hash = $1 AND used_at IS NULL AND expires_at > $2",
+        )
+        .bind(token_hash)
+        .bind(now.unix_millis())
+        .execute(&mut *tx)
+        .await?;
+        let row: Option<(String, String, Option<i64>)> = sqlx::query_as(
+            "SELECT s.id, s.owner, t.used_at FROM enrollment_tokens t \
+             JOIN senders s ON s.id = t.sender_id WHERE t.hash = $1",
+        )
+        .bind(token_hash)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some((id, owner, used_at)) = row else { return Ok(Err(EnrollmentRefusal::Unknown)) };
+        if won.rows_affected() != 1 {
+            let refusal =
+                if used_at.is_some() { EnrollmentRefusal::Used } else { EnrollmentRefusal::Expired };
+            return Ok(Err(refusal));
+        }
+        let (public_key, key_hash) = match binding {
+            Binding::PublicKey(key) => (Some(key), None),
+            Binding::DeviceKeyHash(hash) => (None, Some(hash)),
+        };
+        let bound = sqlx::query(
+            "UPDATE senders SET enrolled_at = $2, public_key = $3, device_key_hash = $4, hostname = $5, \
+             agent_version = $6, arch = $7, capabilities = $8 WHERE id = $1 AND revoked_at IS NULL",
+        )
+        .bind(&id)
+        .bind(now.unix_millis())
+        .bind(public_key)
+        .bind(key_hash)
+        .bind(&info.hostname)
+        .bind(&info.agent_version)
+        .bind(&info.arch)
+        .bind(info.capabilities_json())
+        .execute(&mut *tx)
+        .await?;
+        if bound.rows_affected() != 1 {
+            return Ok(Err(EnrollmentRefusal::Revoked));
+        }
+        tx.commit().await?;
+        Ok(Ok((parse("senders.id", &id)?, parse("senders.owner", &owner)?)))
+    }
+
+    /// Notes what a device said of itself at a later login.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn save_device_info(&self, id: &SenderId, info: &DeviceInfo) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE senders SET hostname = $2, agent_version = $3, arch = $4, capabilities = $5 WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .bind(&info.hostname)
+        .bind(&info.agent_version)
+        .bind(&info.arch)
+        .bind(info.capabilities_json())
+        .execute(self.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes tokens that expired before `before`, enrolment and refresh.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn forget_expired(&self, before: Timestamp) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM enrollment_tokens WHERE expires_at < $1",
+            "DELETE FROM refresh_tokens WHERE expires_at < $1",
+        ] {
+            sqlx::query(statement).bind(before.unix_millis()).execute(self.writer()).await?;
+        }
+        Ok(())
+    }
+}
