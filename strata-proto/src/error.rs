@@ -60,15 +60,16 @@ pub const MAX_ERROR_TEXT: usize = 256;
 /// Decodes one JSON object into `T`, prefixing the error's path with `prefix` (empty for none).
 ///
 /// # Errors
-/// [`DecodeError`] with the JSON path of the first field that did not fit.
+/// [`DecodeError`] with the JSON path of the first field that did not fit; for a text that is not
+/// JSON with the position instead.
 pub fn from_json<'de, T: Deserialize<'de>>(json: &'de str, prefix: &str) -> Result<T, DecodeError> {
     require_object(json, prefix)?;
     // Tracking the path costs an allocation per key: only a text that failed pays it.
     serde_json::from_str(json).map_err(|plain| {
         let mut de = serde_json::Deserializer::from_str(json);
         match serde_path_to_error::deserialize::<_, T>(&mut de) {
-            Err(error) => located(prefix, error.path(), error.inner()),
-            Ok(_) => DecodeError::new(DecodeErrorKind::Syntax, join(prefix, "."), without_position(&plain)),
+            Err(error) => located(json, prefix, error.path(), error.inner()),
+            Ok(_) => malformed(prefix, &plain),
         }
     })
 }
@@ -80,20 +81,27 @@ pub(crate) fn require_object(json: &str, prefix: &str) -> Result<(), DecodeError
     }
     Err(match serde_json::from_str::<IgnoredAny>(json) {
         Ok(_) => DecodeError::new(DecodeErrorKind::Invalid, join(prefix, "."), "expected an object"),
-        Err(e) => DecodeError::new(DecodeErrorKind::Syntax, join(prefix, "."), without_position(&e)),
+        Err(e) => malformed(prefix, &e),
     })
 }
 
-/// Turns serde's error at `path` into ours.
+/// Turns serde's error at `path` of `json` into ours.
 pub(crate) fn located(
+    json: &str,
     prefix: &str,
     path: &serde_path_to_error::Path,
     error: &serde_json::Error,
 ) -> DecodeError {
-    let reason = without_position(error);
+    let mut reason = without_position(error);
     let path = join(prefix, &path.to_string());
     if error.classify() != serde_json::error::Category::Data {
-        return DecodeError::new(DecodeErrorKind::Syntax, path, reason);
+        if let Err(syntax) = serde_json::from_str::<IgnoredAny>(json) {
+            return malformed(prefix, &syntax);
+        }
+        // The text is JSON, only not what the field takes: a number for an enum, 1e999, nested too deep.
+        if reason == "expected value" {
+            reason = "invalid type, expected a string".to_owned();
+        }
     }
     // For these, serde names the object; the field itself is what a reader looks for.
     let named = |what: &str| reason.strip_prefix(what).and_then(|rest| rest.split('`').next());
@@ -108,6 +116,11 @@ pub(crate) fn located(
     }
 }
 
+/// The text is not JSON: no field is at fault, but a place in the text.
+pub(crate) fn malformed(prefix: &str, error: &serde_json::Error) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::Syntax, join(prefix, "."), error.to_string())
+}
+
 fn join(prefix: &str, path: &str) -> String {
     match (prefix, path) {
         ("" | ".", "." | "") => ".".to_owned(),
@@ -117,7 +130,7 @@ fn join(prefix: &str, path: &str) -> String {
     }
 }
 
-/// Line and column mean little in a one-line message, and would change with unrelated fields.
+/// Where a field is named, line and column say nothing more.
 pub(crate) fn without_position(error: &serde_json::Error) -> String {
     let mut text = error.to_string();
     if error.line() > 0

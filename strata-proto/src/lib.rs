@@ -25,3 +25,8 @@ mod tagged;
 pub mod control;
 
 pub use error::{DecodeError, DecodeErrorKind};
+
+/// The README's example, compiled.
+#[cfg(all(doctest, feature = "control"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,7 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-use crate::error::{located, require_object, without_position};
+use crate::error::{located, malformed, require_object, without_position};
 use crate::{DecodeError, DecodeErrorKind};
 
 /// Decodes `json` into the externally tagged enum `T`, whose variant is named by the field `tag`.
@@ -30,15 +30,14 @@ pub(crate) fn from_tagged_json<'de, T: Deserialize<'de>>(
         if unknown && error.to_string().starts_with("unknown variant") {
             DecodeError::new(DecodeErrorKind::UnknownType, tag, without_position(&error))
         } else {
-            located("", &track.path(), &error)
+            located(json, "", &track.path(), &error)
         }
     })
 }
 
 fn variant_name(json: &str, tag: &'static str) -> Result<String, DecodeError> {
     require_object(json, "")?;
-    let fields: HashMap<String, &RawValue> = serde_json::from_str(json)
-        .map_err(|e| DecodeError::new(DecodeErrorKind::Syntax, ".", without_position(&e)))?;
+    let fields: HashMap<String, &RawValue> = serde_json::from_str(json).map_err(|e| malformed("", &e))?;
     let value = fields
         .get(tag)
         .ok_or_else(|| DecodeError::new(DecodeErrorKind::Missing, tag, format!("missing field `{tag}`")))?;

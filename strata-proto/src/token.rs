@@ -30,7 +30,7 @@ impl Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_string(SecretText)
+        deserializer.deserialize_any(SecretText)
     }
 }
 
