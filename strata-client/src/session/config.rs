@@ -67,3 +67,31 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// Keeps additions to clocks from overflowing, and timers from spinning, whatever the caller says.
+    pub(super) fn within_reason(mut self) -> Self {
+        for time in [
+            &mut self.dial_timeout,
+            &mut self.login_timeout,
+            &mut self.ping_interval,
+            &mut self.request_timeout,
+        ] {
+            *time = (*time).clamp(SHORTEST, LONGEST);
+        }
+        for time in
+            [&mut self.silence_limit, &mut self.backoff_min, &mut self.backoff_max, &mut self.status_interval]
+        {
+            *time = (*time).clamp(SHORTEST, LONGEST);
+        }
+        for time in [&mut self.good_session, &mut self.status_debounce, &mut self.shutdown_timeout] {
+            *time = (*time).min(LONGEST);
+        }
+        self
+    }
+}
+
+/// Shorter times would only keep the processor busy.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// Longer times could overflow a clock.
+pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -46,7 +46,7 @@ pub enum Event {
         /// The request's id, for the answer.
         id: MessageId,
         /// What is asked.
-        command: Command,
+        command: Box<Command>,
     },
     /// Send a `device.status` now.
     StatusDue,
