@@ -98,15 +98,10 @@ impl Identity {
         self.directory.as_deref()
     }
 
-    /// Whether `token` is the one this device enrolled with (or tried in vain to).
+    /// Whether `token` is the one this device enrolled with.
     #[must_use]
     pub fn has_used(&self, token: &EnrollmentToken) -> bool {
         self.enrolled.token_hash.as_deref() == Some(&hash(token))
-    }
-
-    /// Remembers that `token` is spent.
-    pub(crate) fn spend(&mut self, token: &EnrollmentToken) {
-        self.enrolled.token_hash = Some(hash(token));
     }
 
     /// Remembers as what the device enrolled; [`Identity::save`] makes it last.

@@ -22,6 +22,11 @@ pub mod identity;
 #[cfg(feature = "control")]
 pub mod session;
 
+#[cfg(feature = "tls")]
+pub mod tls;
+
+#[cfg(all(feature = "control", feature = "driver"))]
+pub mod driver;
 #[cfg(all(feature = "control", feature = "driver"))]
 pub mod role;
 

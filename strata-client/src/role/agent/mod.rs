@@ -23,6 +23,7 @@ mod dispatch;
 mod event;
 mod handle;
 mod run;
+mod work;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -47,7 +48,8 @@ pub use run::{Driver, connect};
 /// driver ends; what must not stop half-way belongs in a task of its own.
 #[async_trait]
 pub trait Agent: Send + Sync + 'static {
-    /// The commands this agent carries out on this host, now; told to the server at each login.
+    /// The commands this agent carries out on this host, now; asked before each connection and told
+    /// to the server at login.
     ///
     /// List exactly the commands whose methods are written and can work here: the server does not
     /// send the others, and if one comes nevertheless it is answered `unsupported` without a call.

@@ -1,0 +1,158 @@
+//! What the agent is doing: commands that run, each with a way to cancel it, and the status it is asked for.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, pending};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::future::{AbortHandle, Abortable, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use strata_proto::control::{
+    AgentSettings, Command, CommandCancel, CommandKind, DeviceStatus, ErrorCode, Fault, Reply,
+};
+use strata_proto::id::MessageId;
+
+use super::dispatch::dispatch;
+use super::{Agent, Context, Reporter};
+
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The agent and what it does now.
+pub(super) struct Work {
+    agent: Arc<dyn Agent>,
+    reporter: Reporter,
+    commands: FuturesUnordered<Running<(MessageId, Reply)>>,
+    cancel: HashMap<MessageId, AbortHandle>,
+    status: Option<Running<Option<DeviceStatus>>>,
+    /// The status was asked for while it was being made.
+    status_again: bool,
+}
+
+/// Work that is done.
+#[derive(Debug)]
+pub(super) enum Finished {
+    Command(MessageId, Reply),
+    Status(Option<DeviceStatus>),
+}
+
+impl Work {
+    pub(super) fn new(agent: Arc<dyn Agent>, reporter: Reporter) -> Self {
+        let (commands, cancel) = (FuturesUnordered::new(), HashMap::new());
+        Self { agent, reporter, commands, cancel, status: None, status_again: false }
+    }
+
+    /// Introduces the agent to its reporter.
+    pub(super) fn start(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (agent, reporter) = (self.agent.clone(), self.reporter.clone());
+        async move { agent.started(reporter).await }
+    }
+
+    /// What the agent can do, and what the framework does for it.
+    pub(super) fn capabilities(&self) -> Vec<CommandKind> {
+        let mut capabilities = self.agent.capabilities();
+        capabilities.push(CommandKind::CommandCancel);
+        capabilities.sort_unstable();
+        capabilities.dedup();
+        capabilities
+    }
+
+    /// Begins a command.
+    pub(super) fn command(&mut self, id: MessageId, command: Command) {
+        let kind = command.kind();
+        let work: Running<Reply> = match command {
+            Command::CommandCancel(cancel) => {
+                let reply = self.cancel(&cancel);
+                Box::pin(async move { reply })
+            }
+            command => {
+                let agent = self.agent.clone();
+                let ctx = Context { reporter: self.reporter.clone(), id: id.clone(), kind };
+                Box::pin(async move { dispatch(&*agent, ctx, command).await })
+            }
+        };
+        let (handle, registration) = AbortHandle::new_pair();
+        self.cancel.insert(id.clone(), handle);
+        let work = Abortable::new(AssertUnwindSafe(work).catch_unwind(), registration);
+        self.commands.push(Box::pin(async move {
+            let reply = match work.await {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(panic)) => panicked(kind, &*panic),
+                Err(_) => Reply::failed(Fault::new(ErrorCode::CANCELLED, format!("{kind} was cancelled"))),
+            };
+            (id, reply)
+        }));
+    }
+
+    /// Asks for the device's status, after telling the agent the settings of a new login.
+    pub(super) fn status(&mut self, settings: Option<AgentSettings>) {
+        if self.status.is_some() && settings.is_none() {
+            self.status_again = true;
+            return;
+        }
+        let agent = self.agent.clone();
+        let earlier = self.status.take();
+        self.status = Some(Box::pin(async move {
+            if let Some(earlier) = earlier {
+                // One call at a time; its result is of before the login.
+                earlier.await;
+            }
+            if let Some(settings) = settings {
+                agent.logged_in(settings).await;
+            }
+            agent.status().await
+        }));
+    }
+
+    /// The next work that is done. May be dropped and called again.
+    pub(super) async fn next(&mut self) -> Finished {
+        let status = async {
+            match &mut self.status {
+                Some(status) => status.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            Some((id, reply)) = self.commands.next() => {
+                self.cancel.remove(&id);
+                Finished::Command(id, reply)
+            }
+            status = status => {
+                self.status = None;
+                if std::mem::take(&mut self.status_again) {
+                    self.status(None);
+                }
+                Finished::Status(status)
+            }
+        }
+    }
+
+    fn cancel(&mut self, cancel: &CommandCancel) -> Reply {
+        match self.cancel.get(&cancel.command_id) {
+            Some(handle) => {
+                handle.abort();
+                Reply::ok()
+            }
+            None => {
+                let fault = Fault::new(ErrorCode::NOT_FOUND, "no such command is running");
+                Reply::failed(fault.with_field("payload.command_id"))
+            }
+        }
+    }
+}
+
+/// A command that breaks must not take the others, and the session, with it.
+fn panicked(kind: CommandKind, panic: &(dyn Any + Send)) -> Reply {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    tracing::error!(%kind, text, "a command panicked");
+    Reply::failed(Fault::new(ErrorCode::INTERNAL, format!("{kind} broke inside the agent")))
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").field("commands", &self.commands.len()).finish_non_exhaustive()
+    }
+}
