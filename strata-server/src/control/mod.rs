@@ -1,8 +1,7 @@
-//! Streams, port pool, receiver supervisor.
+//! Streams: their lives, the ports they use, the receiver processes that take them in.
 
-use serde::Deserialize;
+mod life;
+mod ports;
 
-/// The `[streams]` section.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StreamsConfig {}
+pub use life::{Gone, Graces, Input, Life, Outcome, Output};
+pub use ports::{PortPool, PortsExhausted};
