@@ -76,7 +76,8 @@ impl Config {
         }
         self.session.check()?;
         self.fleet.check()?;
-        self.http.check()
+        self.http.check()?;
+        self.streams.check()
     }
 
     /// Where agents connect: `wss://host[:port]/agent/ws`.

@@ -1,6 +1,7 @@
 //! Builds a control plane from its configuration.
 
 use crate::config::Config;
+use crate::control::{Streams, StreamsDriver};
 use crate::error::LoadError;
 use crate::event::Events;
 use crate::fleet::{Fleet, FleetDriver, Users};
@@ -18,6 +19,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Driver {
     fleet: FleetDriver,
+    streams: StreamsDriver,
 }
 
 impl Server {
@@ -34,10 +36,11 @@ impl Server {
         let events = Events::new();
         let users = Users::new(&config.fleet, store.clone(), tokens.clone()).map_err(LoadError::Password)?;
         let (fleet, fleet_driver) = Fleet::new(&config, store.clone(), events.clone(), tokens.clone());
-        // `control` is built here: it gets `config.streams`, `store`, `events` and `fleet`, becomes the
-        // fleet's observer (`fleet.observe(Arc::downgrade(&streams))`) and a part of the app.
-        let app = App::new(http::Parts { config, store, events, tokens, fleet, users });
-        Ok((Self { app }, Driver { fleet: fleet_driver }))
+        let (streams, streams_driver) =
+            Streams::load(&config, fleet.clone(), store.clone(), events.clone()).await?;
+        fleet.observe(streams.observer());
+        let app = App::new(http::Parts { config, store, events, tokens, fleet, users, streams });
+        Ok((Self { app }, Driver { fleet: fleet_driver, streams: streams_driver }))
     }
 
     /// Every route: REST below `/api`, `WS /agent/ws`, `/healthz`, `/metrics`. Serve it with
@@ -51,6 +54,12 @@ impl Server {
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
         self.app.fleet()
+    }
+
+    /// Streams: start, stop, look.
+    #[must_use]
+    pub fn streams(&self) -> &Streams {
+        self.app.streams()
     }
 
     /// Users.
@@ -82,6 +91,6 @@ impl Server {
 impl Driver {
     /// Runs until every handle of the server is gone.
     pub async fn run(self) {
-        self.fleet.run().await;
+        tokio::join!(self.fleet.run(), self.streams.run());
     }
 }

@@ -1,7 +1,35 @@
 //! Streams: their lives, the ports they use, the receiver processes that take them in.
+//!
+//! ```text
+//!  REST ──► Streams ──► Task ◄──► Life          one task and one pure machine per stream
+//!              │          ├─────► Receiver      process, Unix socket, JSON lines
+//!  agents ─► Observer ──► inbox   └─► Fleet     stream.start, stream.stop
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `life` | pure: the states of a stream and what follows from what |
+//! | `ports` | pure: the pool of RTP/RTCP port pairs |
+//! | `plan` | pure: from a request to links, addresses and the agent's command |
+//! | `receiver` | starting, steering and finding receiver processes |
+//! | `task` | one stream's driver |
+//! | `streams`, `observe`, `recover` | all streams: start and stop; agents' words; after a restart |
 
+mod active;
+mod config;
+mod inbox;
 mod life;
+mod observe;
+mod plan;
 mod ports;
+mod receiver;
+mod recover;
+mod streams;
+mod task;
 
+pub use config::StreamsConfig;
 pub use life::{Gone, Graces, Input, Life, Outcome, Output};
+pub use plan::Plan;
 pub use ports::{PortPool, PortsExhausted};
+pub use receiver::{Launch, News, Receiver, ReceiverError, launch};
+pub use streams::{NotStreaming, StartError, Streams, StreamsDriver};

@@ -7,6 +7,7 @@
 mod body;
 mod caller;
 mod error;
+mod streams;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub use caller::Caller;
 pub use error::ApiError;
 
 use crate::config::Config;
+use crate::control::Streams;
 use crate::event::Events;
 use crate::fleet::{Fleet, Users};
 use crate::session::Tokens;
@@ -36,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) tokens: Tokens,
     pub(crate) fleet: Fleet,
     pub(crate) users: Users,
+    pub(crate) streams: Streams,
 }
 
 impl App {
@@ -73,6 +76,12 @@ impl App {
         &self.inner.users
     }
 
+    /// Streams.
+    #[must_use]
+    pub fn streams(&self) -> &Streams {
+        &self.inner.streams
+    }
+
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.inner.tokens
     }
@@ -95,5 +104,5 @@ impl App {
 
 /// Every route, ready to be served or merged into another router.
 pub(crate) fn router(app: App) -> Router {
-    Router::new().with_state(app)
+    Router::new().merge(streams::routes()).with_state(app)
 }

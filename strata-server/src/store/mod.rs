@@ -7,6 +7,7 @@
 mod audit;
 mod enrollment;
 mod senders;
+mod streams;
 pub(crate) mod users;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use thiserror::Error;
 pub use audit::AuditEntry;
 pub use enrollment::{Binding, DeviceInfo, EnrollmentRefusal};
 pub use senders::{LastSeen, SenderRow};
+pub use streams::StreamRow;
 pub use users::{RefreshRefusal, UserRow};
 
 /// Handle to the database; cheap to clone.

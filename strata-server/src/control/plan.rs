@@ -1,0 +1,273 @@
+//! From a request to a plan: what is to be started, checked before anything is touched.
+
+use strata_proto::control::{
+    BondingConfig, BondingLink, DeviceStatus, Encoder, ErrorCode, Fault, InterfaceState, InterfaceType,
+    Scheduler, Source, SourceMode, StartStream, StreamStart,
+};
+use strata_proto::id::StreamId;
+use strata_proto::token::Secret;
+
+use super::config::{LATENCY_MS, StreamsConfig, host_part};
+
+/// A stream to be started.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The interface of each link; `None` leaves the choice to the device. 1 to 8 links.
+    pub links: Vec<Option<String>>,
+    /// Playout latency, ms.
+    pub latency_ms: u32,
+    /// Whether it is written to a file.
+    pub record: bool,
+    /// Where the receiver forwards it; may hold a stream key.
+    pub forward: Option<Secret>,
+    source: Source,
+    encoder: Encoder,
+    scheduler: Scheduler,
+}
+
+impl Plan {
+    /// Checks a request. Without `links` in it there is one per connected interface of the device's
+    /// last report, loopback left out, or a single one when nothing is known.
+    ///
+    /// # Errors
+    /// A [`Fault`] that names the field of the request's body.
+    pub fn new(
+        body: StartStream,
+        status: Option<&DeviceStatus>,
+        config: &StreamsConfig,
+    ) -> Result<Self, Fault> {
+        check_source(&body.source)?;
+        check_encoder(&body.encoder)?;
+        if let Some(forward) = &body.platform_dest {
+            check_forward(forward)?;
+        }
+        let links = match body.links {
+            Some(links) => links.into_iter().map(|link| link.interface).collect(),
+            None => connected(status),
+        };
+        check_links(&links)?;
+        let latency_ms = body.latency_ms.unwrap_or(config.latency_ms);
+        in_range("latency_ms", latency_ms, LATENCY_MS)?;
+        Ok(Self {
+            links,
+            latency_ms,
+            record: body.record.unwrap_or(config.record),
+            forward: body.platform_dest,
+            source: body.source,
+            encoder: body.encoder,
+            scheduler: body.scheduler.unwrap_or_default(),
+        })
+    }
+
+    /// The command to the agent, once the receiver's ports are known; link i goes to
+    /// `hosts[i % n]` and `ports[i]`.
+    #[must_use]
+    pub fn command(&self, stream_id: StreamId, ports: &[u16], hosts: &[String]) -> StreamStart {
+        let query = match self.latency_ms {
+            RIST_BUFFER_MS => String::new(),
+            other => format!("?buffer={other}"),
+        };
+        let uri = |(i, port): (usize, &u16)| {
+            let host = hosts.get(i % hosts.len().max(1)).map_or("localhost", String::as_str);
+            format!("rist://{}:{port}{query}", host_part(host).unwrap_or_else(|| host.to_owned()))
+        };
+        let destinations: Vec<String> = ports.iter().enumerate().map(uri).collect();
+        let links = (0..).zip(destinations.iter().zip(&self.links));
+        let bonding = BondingConfig {
+            version: 1,
+            links: links
+                .map(|(id, (uri, interface))| BondingLink {
+                    id,
+                    uri: uri.clone(),
+                    interface: interface.clone(),
+                    priority: None,
+                })
+                .collect(),
+            scheduler: self.scheduler.clone(),
+        };
+        StreamStart {
+            stream_id,
+            source: self.source.clone(),
+            encoder: self.encoder.clone(),
+            destinations,
+            bonding_config: Some(bonding),
+        }
+    }
+}
+
+fn connected(status: Option<&DeviceStatus>) -> Vec<Option<String>> {
+    let interfaces = status.map(|s| s.network_interfaces.as_slice()).unwrap_or_default();
+    let mut links: Vec<Option<String>> = interfaces
+        .iter()
+        .filter(|i| i.state == InterfaceState::Connected && i.kind != InterfaceType::Loopback)
+        .filter(|i| i.enabled != Some(false))
+        .map(|i| Some(i.name.clone()))
+        .take(MAX_LINKS)
+        .collect();
+    if links.is_empty() {
+        links.push(None);
+    }
+    links
+}
+
+fn check_links(links: &[Option<String>]) -> Result<(), Fault> {
+    if !(1..=MAX_LINKS).contains(&links.len()) {
+        return Err(invalid("links", format!("has {} links, must have 1 to {MAX_LINKS}", links.len())));
+    }
+    let bad = |name: &String| name.is_empty() || name.len() > INTERFACE_NAME || name.contains(['/', ' ']);
+    match links.iter().position(|link| link.as_ref().is_some_and(bad)) {
+        Some(i) => Err(invalid(format!("links[{i}].interface"), "is not the name of an interface")),
+        None => Ok(()),
+    }
+}
+
+fn check_source(source: &Source) -> Result<(), Fault> {
+    let missing = |field: &str, value: &Option<String>| match value.as_deref() {
+        None | Some("") => {
+            let fault = Fault::new(ErrorCode::MISSING_FIELD, format!("{field} is needed for this mode"));
+            Err(fault.with_field(format!("source.{field}")))
+        }
+        Some(value) if value.len() > MAX_TEXT || value.contains('\0') => {
+            Err(invalid(format!("source.{field}"), "is too long or holds a NUL"))
+        }
+        Some(_) => Ok(()),
+    };
+    match source.mode {
+        SourceMode::V4l2 => missing("device", &source.device)?,
+        SourceMode::File => missing("path", &source.path)?,
+        SourceMode::Rtsp => {
+            missing("uri", &source.uri)?;
+            let uri = source.uri.as_deref().unwrap_or_default();
+            if !uri.starts_with("rtsp://") && !uri.starts_with("rtsps://") {
+                return Err(invalid("source.uri", "expected rtsp://… or rtsps://…"));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn check_encoder(encoder: &Encoder) -> Result<(), Fault> {
+    if let Some(bitrate) = encoder.bitrate_kbps {
+        in_range("encoder.bitrate_kbps", bitrate, 50..=100_000)?;
+    }
+    match &encoder.tune {
+        Some(tune) if tune.is_empty() || tune.len() > 32 => {
+            Err(invalid("encoder.tune", "expected a tune of x264, such as zerolatency"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The address may hold a stream key, so that no message repeats it.
+fn check_forward(forward: &Secret) -> Result<(), Fault> {
+    let parsed = url::Url::parse(forward.expose()).ok().filter(|url| url.has_host());
+    match parsed {
+        Some(url) if url.as_str().len() <= MAX_TEXT && FORWARDS.contains(&url.scheme()) => Ok(()),
+        _ => Err(invalid("platform_dest", "expected srt://host:port, rtmp://host/app/key or rtmps://…")),
+    }
+}
+
+fn in_range(field: &str, value: u32, range: std::ops::RangeInclusive<u32>) -> Result<(), Fault> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(invalid(field, format!("is {value}, must be from {} to {}", range.start(), range.end())))
+}
+
+fn invalid(field: impl Into<String>, message: impl Into<String>) -> Fault {
+    Fault::new(ErrorCode::INVALID_FIELD, message).with_field(field)
+}
+
+/// A receiver reports its links once per second; more paths than these exist on no device.
+const MAX_LINKS: usize = 8;
+/// `IFNAMSIZ` without its NUL.
+const INTERFACE_NAME: usize = 15;
+const MAX_TEXT: usize = 2048;
+/// Buffer of RIST senders and receivers when nothing else is said (TR-06-1 appendix B).
+const RIST_BUFFER_MS: u32 = 1000;
+const FORWARDS: [&str; 3] = ["srt", "rtmp", "rtmps"];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use strata_proto::control::NetworkInterface;
+
+    use super::*;
+
+    fn plan(body: serde_json::Value) -> Result<Plan, String> {
+        let body: StartStream = serde_json::from_value(body).unwrap();
+        Plan::new(body, None, &StreamsConfig::default()).map_err(|fault| fault.field.unwrap())
+    }
+
+    #[test]
+    fn bad_requests_name_their_field() {
+        for (body, field) in [
+            (json!({"source": {"mode": "v4l2"}}), "source.device"),
+            (json!({"source": {"mode": "file", "path": ""}}), "source.path"),
+            (json!({"source": {"mode": "rtsp", "uri": "http://x"}}), "source.uri"),
+            (json!({"source": {"mode": "test"}, "encoder": {"bitrate_kbps": 49}}), "encoder.bitrate_kbps"),
+            (json!({"source": {"mode": "test"}, "links": []}), "links"),
+            (json!({"source": {"mode": "test"}, "links": [{}, {"interface": ""}]}), "links[1].interface"),
+            (json!({"source": {"mode": "test"}, "latency_ms": 49}), "latency_ms"),
+            (json!({"source": {"mode": "test"}, "platform_dest": "http://x/key"}), "platform_dest"),
+        ] {
+            assert_eq!(plan(body.clone()).err().as_deref(), Some(field), "{body}");
+        }
+        plan(json!({"source": {"mode": "test"}, "encoder": {"bitrate_kbps": 50}, "latency_ms": 50})).unwrap();
+        plan(json!({"source": {"mode": "test"}, "links": [{}, {}, {}, {}, {}, {}, {}, {}]})).unwrap();
+    }
+
+    #[test]
+    fn a_refused_destination_is_not_repeated() {
+        let body: StartStream =
+            serde_json::from_value(json!({"source": {}, "platform_dest": "http://x/secret-key"}))
+                .unwrap_or_default();
+        let body = StartStream { platform_dest: Some(Secret::new("http://x/secret-key")), ..body };
+        let fault = Plan::new(body, None, &StreamsConfig::default()).unwrap_err();
+        assert!(!format!("{fault:?}").contains("secret-key"));
+    }
+
+    #[test]
+    fn links_follow_the_connected_interfaces() {
+        let interface = |name: &str, kind, state, enabled| NetworkInterface {
+            name: name.to_owned(),
+            enabled,
+            ..serde_json::from_value(json!({"name": name, "type": kind, "state": state})).unwrap()
+        };
+        let status = DeviceStatus {
+            network_interfaces: vec![
+                interface("lo", "loopback", "connected", None),
+                interface("wwan0", "cellular", "connected", Some(true)),
+                interface("wwan1", "cellular", "connected", Some(false)),
+                interface("eth0", "ethernet", "disconnected", None),
+                interface("wlan0", "wifi", "connected", None),
+            ],
+            ..DeviceStatus::default()
+        };
+        let plan = Plan::new(StartStream::default(), Some(&status), &StreamsConfig::default()).unwrap();
+        assert_eq!(plan.links, [Some("wwan0".to_owned()), Some("wlan0".to_owned())]);
+        let unknown = Plan::new(StartStream::default(), None, &StreamsConfig::default()).unwrap();
+        assert_eq!(unknown.links, [None]);
+    }
+
+    #[test]
+    fn links_take_the_hosts_in_turn() {
+        let plan = plan(json!({"source": {"mode": "test"}, "links": [{"interface": "a"}, {}, {}]})).unwrap();
+        let hosts = ["one.example.com".to_owned(), "2001:db8::1".to_owned()];
+        let start = plan.command("str_1".parse().unwrap(), &[15_000, 15_002, 15_004], &hosts);
+        let expected =
+            ["rist://one.example.com:15000", "rist://[2001:db8::1]:15002", "rist://one.example.com:15004"];
+        assert_eq!(start.destinations, expected);
+        let links = start.bonding_config.unwrap().links;
+        let shown: Vec<_> = links.iter().map(|l| (l.id, l.interface.as_deref(), l.uri.as_str())).collect();
+        assert_eq!(shown, [(0, Some("a"), expected[0]), (1, None, expected[1]), (2, None, expected[2])]);
+    }
+
+    #[test]
+    fn another_latency_than_the_standard_one_is_told() {
+        let plan = plan(json!({"source": {"mode": "test"}, "latency_ms": 400})).unwrap();
+        let start = plan.command("str_1".parse().unwrap(), &[15_000], &["h.example.com".to_owned()]);
+        assert_eq!(start.destinations, ["rist://h.example.com:15000?buffer=400"]);
+    }
+}

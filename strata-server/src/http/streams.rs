@@ -1,0 +1,124 @@
+//! `/api/senders/{id}/stream/…` and `/api/streams` (`control.md` §5).
+
+use axum::extract::{Path, Query, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use strata_proto::control::{ErrorCode, Fault, Role, StartStream, StopStream, StreamView};
+use strata_proto::id::{SenderId, StreamId};
+
+use super::{ApiError, App, Body, Caller, OptionalBody};
+use crate::control::{NotStreaming, StartError};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/senders/{id}/stream/start", post(start))
+        .route("/api/senders/{id}/stream/stop", post(stop))
+        .route("/api/streams", get(list))
+        .route("/api/streams/{id}", get(one))
+}
+
+/// 201 when the agent has accepted; the stream is `live` when media flow.
+async fn start(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<StartStream>,
+) -> Result<(StatusCode, Json<StreamView>), ApiError> {
+    caller.require(Role::Operator)?;
+    let sender = app.fleet().sender(&caller.scope(), &sender_id(&id)?).await?;
+    let (streams, task_sender) = (app.streams().clone(), sender.clone());
+    // A caller that goes away must not leave the start half done.
+    let started = tokio::spawn(async move { streams.start(&task_sender.id, &task_sender.owner, body).await });
+    let view = started.await.map_err(ApiError::internal)??;
+    app.audit(&caller, "stream.start", Some(view.id.to_string())).await;
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// 202: agent and receiver get their time to finish.
+async fn stop(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    OptionalBody(body): OptionalBody<StopStream>,
+) -> Result<(StatusCode, Json<StreamView>), ApiError> {
+    caller.require(Role::Operator)?;
+    if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > 128) {
+        return Err(ApiError::invalid("reason", "expected at most 128 characters"));
+    }
+    let sender = app.fleet().sender(&caller.scope(), &sender_id(&id)?).await?;
+    let view = app.streams().stop(&sender.id, body.reason).await?;
+    app.audit(&caller, "stream.stop", Some(view.id.to_string())).await;
+    Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Listing {
+    /// Those that are over too, newest first, at most 500.
+    #[serde(default)]
+    all: bool,
+}
+
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    listing: Result<Query<Listing>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Vec<StreamView>>, ApiError> {
+    caller.require(Role::Viewer)?;
+    let Query(listing) = listing.map_err(|e| ApiError::invalid("all", e.body_text()))?;
+    let scope = caller.scope();
+    let views = match listing.all {
+        true => app.streams().history(&scope).await?,
+        false => app.streams().views(&scope, None).await?,
+    };
+    Ok(Json(views))
+}
+
+async fn one(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<StreamView>, ApiError> {
+    caller.require(Role::Viewer)?;
+    let unknown = || ApiError::not_found(format!("there is no stream {id}"));
+    let id: StreamId = id.parse().map_err(|_| unknown())?;
+    let view = app.streams().views(&caller.scope(), Some(&id)).await?.pop();
+    view.map(Json).ok_or_else(unknown)
+}
+
+fn sender_id(text: &str) -> Result<SenderId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found(format!("there is no sender {text}")))
+}
+
+impl From<StartError> for ApiError {
+    fn from(error: StartError) -> Self {
+        let text = error.to_string();
+        let unavailable =
+            |code| Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::other(code), text.clone());
+        match error {
+            StartError::Invalid(fault) => {
+                let Fault { code, message, field } = fault;
+                let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message);
+                field.into_iter().fold(error, Self::with_field)
+            }
+            StartError::Active(id) => {
+                let error = Self::conflict("stream_active", text);
+                id.into_iter().fold(error, |error, id| error.with("stream_id", id.to_string()))
+            }
+            StartError::Ports(_) => unavailable("ports_exhausted"),
+            StartError::Receiver(_) => unavailable("receiver_failed"),
+            StartError::ShuttingDown => unavailable("shutting_down"),
+            StartError::Command(error) => error.into(),
+            StartError::Refused(fault) => Self::refused(&fault),
+            StartError::Failed(_) => Self::conflict("stream_ended", text),
+            StartError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotStreaming> for ApiError {
+    fn from(error: NotStreaming) -> Self {
+        Self::conflict("not_streaming", error.to_string())
+    }
+}
