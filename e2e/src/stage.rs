@@ -1,0 +1,1 @@
+//! A whole Strata on one machine: control plane, device, links.
