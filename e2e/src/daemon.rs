@@ -82,11 +82,9 @@ impl Daemon {
         let (out, start) = (self.out.clone(), self.out_start);
         let child = &mut self.child;
         let found = eventually(format!("line {prefix:?} on stdout"), deadline, async || {
-            let text = std::fs::read(&out).unwrap_or_default();
-            let new = text.get(usize::try_from(start).unwrap_or(0)..).unwrap_or_default();
-            let complete = String::from_utf8_lossy(new).rsplit_once('\n').map(|(lines, _)| lines.to_owned());
-            let line =
-                complete.unwrap_or_default().lines().find_map(|l| l.strip_prefix(prefix).map(str::to_owned));
+            let text = written(&out, start);
+            let complete = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+            let line = complete.lines().find_map(|line| line.strip_prefix(prefix)).map(str::to_owned);
             match (line, child.try_wait()) {
                 (Some(line), _) => Some(Ok(line)),
                 (None, Ok(Some(status))) => Some(Err(status)),
@@ -147,6 +145,23 @@ impl Daemon {
         &self.log
     }
 
+    /// What it wrote to stdout since it was started.
+    #[must_use]
+    pub fn output(&self) -> String {
+        written(&self.out, self.out_start)
+    }
+
+    /// Processes it started that run now.
+    #[must_use]
+    pub fn children(&self) -> Vec<u32> {
+        let Some(pid) = self.pid() else { return Vec::new() };
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+        lists
+            .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+            .collect()
+    }
+
     /// Whether its log holds `text`.
     #[must_use]
     pub fn logged(&self, text: &str) -> bool {
@@ -184,6 +199,20 @@ pub async fn run<S: AsRef<OsStr>>(program: &str, args: &[S], stdin: &str) -> Res
     let output = output?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok((output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr)))
+}
+
+fn written(path: &Path, start: u64) -> String {
+    let all = std::fs::read(path).unwrap_or_default();
+    let new = all.get(usize::try_from(start).unwrap_or(0)..).unwrap_or_default();
+    String::from_utf8_lossy(new).into_owned()
+}
+
+/// Whether a process runs: it exists and is not a zombie.
+#[must_use]
+pub fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which is in parentheses and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn append(path: &Path) -> Result<File> {

@@ -53,7 +53,7 @@ impl Link {
         let config = netem::Config::simple(spec.rate_bps, spec.delay, spec.loss);
         let mut config = RelayConfig::new(ports.map(mapping).collect(), config);
         config.seed = n as u64 + 1;
-        let (relay, driver) = relay(config).await?;
+        let (relay, driver) = relay(config)?;
         Ok(Self { address, relay, driver: tokio::spawn(driver.run()) })
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use strata_proto::control::live::{LiveEvent, LiveFrame, LiveRequest, Topic};
+use strata_proto::control::{LiveEvent, LiveFrame, LiveRequest, Topic};
 use strata_proto::token::Secret;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

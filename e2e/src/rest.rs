@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use strata_proto::control::rest::{
+use strata_proto::control::{
     LoginRequest, LoginTokens, Problem, SenderCreate, SenderCreated, SenderView, StartStream, StreamView,
 };
 use strata_proto::id::{SenderId, StreamId};

@@ -9,72 +9,72 @@ use crate::program::run_tool;
 
 /// One elementary stream.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Stream {
+pub(super) struct Stream {
     /// Its number in the file.
-    pub index: usize,
+    pub(super) index: usize,
     /// `video`, `audio`, …
     #[serde(default)]
-    pub codec_type: String,
+    pub(super) codec_type: String,
     /// Such as `h264`.
     #[serde(default)]
-    pub codec_name: String,
+    pub(super) codec_name: String,
     /// Pixels per line, for video.
-    pub width: Option<u32>,
+    pub(super) width: Option<u32>,
     /// Lines, for video.
-    pub height: Option<u32>,
+    pub(super) height: Option<u32>,
     /// Samples per second, for audio.
-    pub sample_rate: Option<String>,
+    pub(super) sample_rate: Option<String>,
 }
 
 /// One coded picture or audio frame.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Packet {
+pub(super) struct Packet {
     /// Number of its stream.
-    pub stream_index: usize,
+    pub(super) stream_index: usize,
     /// When it is shown, in units of 1/90000 s.
-    pub pts: Option<i64>,
+    pub(super) pts: Option<i64>,
     /// Where it starts in the file, bytes.
-    pub pos: Option<String>,
+    pub(super) pos: Option<String>,
     /// `K` at the start for a keyframe.
     #[serde(default)]
-    pub flags: String,
+    pub(super) flags: String,
 }
 
 impl Packet {
     /// Whether decoding can start here.
     #[must_use]
-    pub fn is_key(&self) -> bool {
+    pub(super) fn is_key(&self) -> bool {
         self.flags.starts_with('K')
     }
 
     /// Where it starts in the file, bytes.
     #[must_use]
-    pub fn offset(&self) -> Option<u64> {
+    pub(super) fn offset(&self) -> Option<u64> {
         self.pos.as_deref()?.parse().ok()
     }
 }
 
 /// Streams and packets of a file, as ffprobe lists them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Probe {
+pub(super) struct Probe {
     /// Every elementary stream.
     #[serde(default)]
-    pub streams: Vec<Stream>,
+    pub(super) streams: Vec<Stream>,
     /// Every coded frame, in the order of the file.
     #[serde(default)]
-    pub packets: Vec<Packet>,
+    pub(super) packets: Vec<Packet>,
 }
 
 impl Probe {
     /// The first stream of a kind.
     #[must_use]
-    pub fn stream(&self, kind: &str) -> Option<&Stream> {
+    pub(super) fn stream(&self, kind: &str) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.codec_type == kind)
     }
 
     /// The frames of a stream.
     #[must_use]
-    pub fn packets_of(&self, stream: &Stream) -> Vec<&Packet> {
+    pub(super) fn packets_of(&self, stream: &Stream) -> Vec<&Packet> {
         self.packets.iter().filter(|packet| packet.stream_index == stream.index).collect()
     }
 }
@@ -83,7 +83,7 @@ impl Probe {
 ///
 /// # Errors
 /// When ffprobe is missing or cannot read the file.
-pub async fn probe(file: &Path) -> Result<Probe> {
+pub(super) async fn probe(file: &Path) -> Result<Probe> {
     let path = file.to_str().context("the file's name is not UTF-8")?;
     let entries =
         "stream=index,codec_type,codec_name,width,height,sample_rate:packet=stream_index,pts,pos,flags";
@@ -94,20 +94,20 @@ pub async fn probe(file: &Path) -> Result<Probe> {
 
 /// What a full decode gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Decoded {
+pub(super) struct Decoded {
     /// Pictures.
-    pub video_frames: u64,
+    pub(super) video_frames: u64,
     /// Audio frames.
-    pub audio_frames: u64,
+    pub(super) audio_frames: u64,
     /// What the decoders complained about.
-    pub complaints: Vec<String>,
+    pub(super) complaints: Vec<String>,
 }
 
 /// Decodes the first video and the first audio stream from start to end.
 ///
 /// # Errors
 /// When ffmpeg is missing or gives up.
-pub async fn decode(file: &Path) -> Result<Decoded> {
+pub(super) async fn decode(file: &Path) -> Result<Decoded> {
     let path = file.to_str().context("the file's name is not UTF-8")?;
     let args = [
         "-nostdin",
