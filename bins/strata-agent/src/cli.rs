@@ -1,0 +1,73 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Layer;
+
+/// Field-device agent of Strata: joins a control plane, reports the device's hardware, and sends
+/// bonded live video when it is told to.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = MORE)]
+pub(crate) struct Cli {
+    /// What to do; `run` when absent.
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
+    /// Flags of the configuration.
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigSource {
+    /// Configuration file, TOML [default: /etc/strata/agent.conf when it is there].
+    #[arg(long, short, value_name = "FILE", env = "STRATA_AGENT_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Keys given as flags or in the environment.
+    #[command(flatten)]
+    pub(crate) given: Layer,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Join the control plane and serve it until SIGTERM or SIGINT (the default).
+    Run,
+    /// Print what the agent would report about this device, as JSON, and exit.
+    #[command(alias = "status")]
+    Report,
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigAction),
+    /// The media pipeline of one stream, as a child of the agent: configuration and commands on stdin,
+    /// events on stdout.
+    #[command(hide = true)]
+    Pipeline,
+    /// Looks at cameras and media files, as a child of the agent: request on stdin, result on stdout.
+    #[command(hide = true)]
+    Probe,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Check file, environment and flags, and print the result without secrets.
+    Check,
+}
+
+const MORE: &str = "\
+First start, with the string that the control plane shows for a new sender:
+  strata-agent --enroll 'strata://enroll?url=…&token=…&ca=…'
+The device makes its own key, enrols once, and needs no string afterwards:
+  strata-agent
+
+Flags win over the environment (STRATA_AGENT_…), which wins over the file. SIGTERM and SIGINT stop a
+running stream in order, report its end, and exit.
+
+Exit codes:
+  0   ended as asked
+  1   failed while running; the last log line says why
+  2   wrong command line
+  78  wrong configuration; the message names the key (do not restart before it is changed)";
