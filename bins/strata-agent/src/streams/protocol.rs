@@ -1,0 +1,80 @@
+//! What the agent and its pipeline child say to each other: JSON lines.
+//!
+//! ```text
+//!   agent                                     child (strata-agent pipeline)
+//!     │ stdin:  PipelineConfig, once ─────────►│ builds the pipeline
+//!     │◄──────────── stdout: {"event":"started"}│
+//!     │◄──────── {"event":"stats",…} each second│
+//!     │ {"cmd":"update",…} ───────────────────►│ changes it while it runs
+//!     │◄──────────────────── {"event":"updated"}│
+//!     │ {"cmd":"stop"}, or stdin closes ──────►│ end of stream, last retransmissions
+//!     │◄───────────── {"event":"ended",…}, exit │
+//! ```
+//! What goes wrong is `{"event":"failed"}` before the child exits, or just its death.
+
+use serde::{Deserialize, Serialize};
+use strata_proto::control::{BondingConfig, ConfigUpdate, Encoder, Source, StreamStats};
+use strata_proto::id::StreamId;
+
+/// The first line on the child's stdin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PipelineConfig {
+    /// Which stream.
+    pub(crate) stream_id: StreamId,
+    /// Where pictures come from; a file's path is absolute and was checked.
+    pub(crate) source: Source,
+    /// How they are encoded.
+    pub(crate) encoder: Encoder,
+    /// Where they go, link by link.
+    pub(crate) bonding: BondingConfig,
+    /// Time the receiver waits for retransmissions, ms.
+    pub(crate) latency_ms: u32,
+    /// Time between two `stats`, ms.
+    pub(crate) stats_interval_ms: u64,
+    /// The agent's process id: a child of somebody else has been orphaned.
+    pub(crate) parent: u32,
+}
+
+/// A further line on the child's stdin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "snake_case")]
+pub(crate) enum PipelineCommand {
+    /// Send what is left, and exit.
+    Stop,
+    /// Change the running pipeline; answered by `updated`.
+    Update {
+        /// What changes.
+        update: ConfigUpdate,
+    },
+    /// Send `stats` this often from now on.
+    StatsInterval {
+        /// Time between two, ms.
+        ms: u64,
+    },
+}
+
+/// A line on the child's stdout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum PipelineEvent {
+    /// Media flows.
+    Started,
+    /// How it goes; counters are the child's own, from its start.
+    Stats(StreamStats),
+    /// An update was carried out, or why it was not.
+    Updated {
+        /// The fault; nothing was changed then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// The pipeline cannot go on; the child exits.
+    Failed {
+        /// Why.
+        message: String,
+    },
+    /// The stream is over; the child exits.
+    Ended {
+        /// Bytes sent over all links.
+        total_bytes: u64,
+    },
+}
