@@ -1,0 +1,192 @@
+//! The agent's main process: puts the parts together, runs them on one thread, and ends in order.
+//!
+//! ```text
+//!   session driver ◄─► Device (commands) ─► Streams ─► streams driver ─► child
+//!         ▲                     │
+//!         └── status_changed ── Hardware ◄── hardware driver ◄── rtnetlink, /dev, media directory
+//! ```
+#![expect(clippy::disallowed_methods, reason = "this is a driver: it waits while it measures the load")]
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use strata_client::role::agent::{self, Event, Handle};
+use strata_client::{Config as Client, Identity};
+use strata_proto::control::EndReason;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::commands::{Device, Exit, Kept};
+use crate::config::{Config, Settings};
+use crate::control_plane::ControlPlane;
+use crate::hardware::{self, Activity, Hardware, Options};
+use crate::logs::Logs;
+use crate::media_dir::MediaDir;
+use crate::streams::{self, Streams};
+
+/// Looks at the device once and prints what would be reported.
+///
+/// # Errors
+/// When the kernel does not let itself be asked.
+pub(crate) fn report(config: &Config) -> anyhow::Result<std::process::ExitCode> {
+    let settings = Settings::read(&config.state_dir)?;
+    let status = runtime()?.block_on(async {
+        let (hardware, mut driver, socket) = hardware::open(options(config, &settings))?;
+        let look = async {
+            tokio::join!(driver.look(), tokio::time::sleep(LOAD_SAMPLE));
+        };
+        tokio::select! {
+            () = look => {}
+            () = socket => anyhow::bail!("the netlink socket was closed"),
+        }
+        Ok(hardware.status(&Activity::default()))
+    })?;
+    println!("{}", serde_json::to_string_pretty(&status)?);
+    Ok(std::process::ExitCode::SUCCESS)
+}
+
+/// Serves the control plane until a signal or a command ends it.
+///
+/// # Errors
+/// When a part cannot start, or ends by itself.
+pub(crate) fn serve(config: Config, control_plane: ControlPlane) -> anyhow::Result<Option<Exit>> {
+    let logs = Logs::new(config.log_lines).install(&config.live.log, config.log_format)?;
+    // Fails only when there is one already, which serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), control_plane = %control_plane.url, state = %config.state_dir.display(), "strata-agent starts");
+    let identity = Identity::load_or_create(&config.state_dir)?;
+    let client = client(&config, control_plane);
+    runtime()?.block_on(live(config, client, identity, logs))
+}
+
+async fn live(
+    config: Config,
+    client: Client,
+    identity: Identity,
+    logs: Logs,
+) -> anyhow::Result<Option<Exit>> {
+    let settings = Settings::read(&config.state_dir)?;
+    let (hardware, hardware_driver, socket) = hardware::open(options(&config, &settings))
+        .context("cannot ask the kernel for network interfaces")?;
+    let hardware = Arc::new(hardware);
+    let (streams, streams_driver) = streams::new(program(), config.state_dir.join("run"));
+    let (exits, exits_rx) = mpsc::channel(1);
+    let device = Device {
+        media: MediaDir::new(config.media_dir.clone()),
+        hardware: Arc::clone(&hardware),
+        streams: streams.clone(),
+        logs,
+        kept: Mutex::new(Kept::new(settings, &config)),
+        exits,
+        config,
+    };
+    let (handle, session) = agent::connect(client, identity, device)?;
+    // One thread runs them all: children are tied to the thread that made them (PR_SET_PDEATHSIG).
+    let mut parts = JoinSet::new();
+    parts.spawn(socket);
+    parts.spawn(hardware_driver.run());
+    parts.spawn(streams_driver.run(handle.reporter().clone()));
+    parts.spawn(session.run());
+    let exit = tokio::select! {
+        ended = ended(&handle, &hardware, exits_rx) => ended?,
+        part = parts.join_next() => {
+            let panicked = part.and_then(Result::err).map(|e| format!(": {e}")).unwrap_or_default();
+            tracing::error!("a part of the agent ended by itself{panicked}");
+            anyhow::bail!("a part of the agent ended by itself{panicked}");
+        }
+    };
+    shut_down(&streams, handle).await;
+    Ok(exit)
+}
+
+/// Waits for a reason to end, and meanwhile tells the session and the log what happens.
+async fn ended(
+    handle: &Handle,
+    hardware: &Hardware,
+    mut exits: mpsc::Receiver<Exit>,
+) -> anyhow::Result<Option<Exit>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut changes = hardware.changes();
+    let mut events = handle.events();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(None),
+            _ = interrupt.recv() => return Ok(None),
+            Some(exit) = exits.recv() => return Ok(Some(exit)),
+            Ok(()) = changes.changed() => handle.reporter().status_changed(),
+            Some(event) = events.next() => log(&event),
+        }
+    }
+}
+
+/// Stops a running stream, and hands over that it ended.
+async fn shut_down(streams: &Streams, handle: Handle) {
+    tracing::info!("strata-agent ends");
+    if tokio::time::timeout(STREAM_END, streams.stop(None, EndReason::AgentShutdown)).await.is_err() {
+        tracing::warn!("the stream did not end in time");
+    }
+    if tokio::time::timeout(SESSION_END, handle.shutdown()).await.is_err() {
+        tracing::warn!("the session did not end in time; what is left stays in the journal");
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Enrolled { sender_id } => tracing::info!(%sender_id, "enrolled"),
+        Event::LoggedIn { sender_id, .. } => tracing::info!(%sender_id, "logged in"),
+        Event::Refused(fault) => {
+            tracing::error!(
+                code = fault.code.as_str(),
+                "the control plane refuses this device: {}",
+                fault.message
+            );
+        }
+        Event::Disconnected { cause, retry_in } => {
+            tracing::warn!(?cause, retry_in_s = retry_in.as_secs_f64(), "not connected");
+        }
+        Event::Dropped { message_type, reason } => {
+            tracing::error!(message_type, reason, "a message was given up");
+        }
+        _ => {}
+    }
+}
+
+fn client(config: &Config, control_plane: ControlPlane) -> Client {
+    let mut client = Client::new(control_plane.url);
+    client.ca = control_plane.ca;
+    client.enrollment_token = config.token.clone();
+    client.about.agent_version = env!("CARGO_PKG_VERSION").to_owned();
+    if let Some(hostname) = &config.hostname {
+        client.about.hostname = hostname.clone();
+    }
+    client
+}
+
+fn options(config: &Config, settings: &Settings) -> Options {
+    Options {
+        program: program(),
+        media_dir: config.media_dir.clone(),
+        interval: config.live.scan_interval,
+        disabled: settings.disabled_interfaces.clone(),
+    }
+}
+
+/// The agent's own program for its children, also after the file has been replaced by a newer one.
+fn program() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Long enough for clock ticks of 10 ms to mean something.
+const LOAD_SAMPLE: Duration = Duration::from_millis(250);
+/// End of stream (5 s), kill (2 s), and the report.
+const STREAM_END: Duration = Duration::from_secs(8);
+/// The session's own limit is 3 s.
+const SESSION_END: Duration = Duration::from_secs(4);
