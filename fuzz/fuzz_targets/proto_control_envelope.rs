@@ -1,0 +1,18 @@
+//! Text frames that a control plane may send.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use strata_proto::control::{ControlMessage, Envelope, RawEnvelope};
+use strata_proto::error::MAX_ERROR_TEXT;
+
+fuzz_target!(|text: &str| {
+    let _ = RawEnvelope::find_id(text);
+    match Envelope::<ControlMessage>::decode(text) {
+        Ok(envelope) => {
+            let again = envelope.encode().expect("what was read can be written");
+            assert_eq!(Envelope::<ControlMessage>::decode(&again).expect("and read"), envelope);
+        }
+        Err(error) => assert!(error.path.len() <= MAX_ERROR_TEXT && error.reason.len() <= MAX_ERROR_TEXT),
+    }
+});
