@@ -180,11 +180,11 @@ fn envelope<M: Message>(vector: &Vector, text: &str) -> Result<String, DecodeErr
     if vector.kind != ENVELOPE {
         assert_eq!(envelope.message.message_type(), *vector.kind, "{}", vector.path.display());
     }
-    Ok(envelope.encode().unwrap())
+    Ok(envelope.encode().expect("encodable"))
 }
 
 fn tagged<T: Serialize>(vector: &Vector, tag: &str, value: &T) -> String {
-    let json = serde_json::to_value(value).unwrap();
+    let json = serde_json::to_value(value).expect("serialisable");
     if vector.kind != ENVELOPE {
         assert_eq!(json[tag], *vector.kind, "{}", vector.path.display());
     }
@@ -192,7 +192,7 @@ fn tagged<T: Serialize>(vector: &Vector, tag: &str, value: &T) -> String {
 }
 
 fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap()
+    serde_json::to_string(value).expect("serialisable")
 }
 
 type Body = fn(&str) -> Result<String, DecodeError>;
@@ -237,7 +237,7 @@ fn load(set: &str) -> Vec<Vector> {
 
 fn read(group: &Path, kind: &Path, path: PathBuf) -> Vector {
     assert!(path.extension().is_some_and(|e| e == "json"), "{}: not a .json file", path.display());
-    let text = |path: &Path| path.file_name().and_then(|n| n.to_str()).unwrap().to_owned();
+    let text = |path: &Path| path.file_name().and_then(|n| n.to_str()).expect("named").to_owned();
     let content = std::fs::read_to_string(&path).expect("readable UTF-8");
     Vector { group: text(group), kind: text(kind), name: text(&path), path, content }
 }

@@ -1,0 +1,145 @@
+//! The main job, for everybody to see: a device enrols, streams over two bad links, its recording is checked.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use strata_e2e::agent::Agent;
+use strata_e2e::clip::{self, Clip};
+use strata_e2e::control::PATIENCE;
+use strata_e2e::links::LinkSpec;
+use strata_e2e::recording;
+use strata_e2e::show;
+use strata_e2e::stage::{Setup, Stage};
+use strata_proto::control::{StreamLife, StreamView};
+use strata_proto::id::StreamId;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// A device enrols with nothing but an enrolment string, is told over REST to broadcast a clip, sends it
+/// as RIST over two emulated links, and the receiver's recording is checked picture by picture.
+///
+/// Links: 10 Mbit/s, 40 ms, 1 % loss, and 5 Mbit/s, 80 ms, 2 % loss, each way.
+/// Exits with 0 only when the recording is whole.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+struct Cli {
+    /// Clip to send, over and over, with video and audio; one with moving picture and tone is generated when absent.
+    #[arg(long, value_name = "FILE", env = clip::MEDIA)]
+    media: Option<PathBuf>,
+    /// How long to stream; 0 = until Ctrl-C.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    seconds: u64,
+    /// Directory for data, logs and the recording; a new one below the system's temporary directory when absent.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// What may be missing of the time streamed: the start up to the first keyframe, and the end of the last second.
+const EDGES: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match demo(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\ndemo failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(cli: Cli) -> Result<()> {
+    let clip = match cli.media.filter(|media| !media.as_os_str().is_empty()) {
+        Some(media) => clip::named(&media)?,
+        None => Clip::DEMO.file().await?,
+    };
+    let dir = match cli.dir {
+        Some(dir) => dir,
+        None => tempfile::Builder::new().prefix("strata-demo-").tempdir()?.keep(),
+    };
+    println!("clip           {}\ndata, logs     {}", clip.display(), dir.display());
+    let mut stage = Stage::new(Setup { dir: Some(dir), ..Setup::new(clip) }).await?;
+    let shown = tokio::select! {
+        done = perform(&mut stage, cli.seconds) => done,
+        () = interrupted(cli.seconds == 0) => Err(anyhow::anyhow!("interrupted")),
+    };
+    shown.map_err(|error| error.context(format!("{}\n", stage.logs())))
+}
+
+/// Ctrl-C, unless it is how the stream is to be ended.
+async fn interrupted(ends_stream: bool) {
+    if ends_stream {
+        std::future::pending::<()>().await;
+    }
+    // Without a handler there is no interrupt to wait for; the time limit ends the demo.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn perform(stage: &mut Stage, seconds: u64) -> Result<()> {
+    println!("control plane  {}", stage.control.base);
+    for (link, LinkSpec { rate_bps, delay, loss }) in stage.links.iter().zip(LinkSpec::DEMO) {
+        let (rate, loss) = (rate_bps / 1_000_000, loss * 100.0);
+        println!("link           {}: {rate} Mbit/s, {delay:?}, {loss} % loss", link.address);
+    }
+    let (mut agent, sender) = stage.device("agent").await?;
+    println!("agent          enrolled as {}, online", sender.id);
+    let stream = stage.go_live(&sender.id).await?;
+    println!("stream         {} live on ports {:?}\n", stream.id, stream.ports);
+    let streamed = watch(stage, &mut agent, &stream.id, seconds).await?;
+    println!("\nstopping");
+    stage.rest.stop(&sender.id).await.context("stream/stop")?;
+    let ended = stage.state(&stream.id, StreamLife::Ended, PATIENCE).await?;
+    examine(&ended, streamed.saturating_sub(EDGES)).await?;
+    for (daemon, name) in [(&mut agent.daemon, "agent"), (&mut stage.control.daemon, "control plane")] {
+        let status = daemon.terminate(PATIENCE).await?;
+        if !status.success() {
+            bail!("the {name} ended with {status}\n{}", daemon.tail());
+        }
+    }
+    Ok(())
+}
+
+/// Shows the stream until its time is over or Ctrl-C; gives how long it was watched.
+async fn watch(stage: &mut Stage, agent: &mut Agent, id: &StreamId, seconds: u64) -> Result<Duration> {
+    let (start, mut screen) = (Instant::now(), show::Screen::default());
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while seconds == 0 || start.elapsed() < Duration::from_secs(seconds) {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = tokio::signal::ctrl_c() => break,
+        }
+        let stream = stage.rest.stream(id).await.context("streams")?;
+        for daemon in [&mut agent.daemon, &mut stage.control.daemon] {
+            if let Some(status) = daemon.ended()? {
+                bail!("{} ended ({status})", daemon.name());
+            }
+        }
+        if stream.state != StreamLife::Live {
+            let error = stream.error.unwrap_or_default();
+            bail!("the stream is {:?}: {:?} {error}", stream.state, stream.end_reason);
+        }
+        screen.update(&stream, start.elapsed())?;
+    }
+    Ok(start.elapsed())
+}
+
+/// Checks the recording, and says what was found.
+async fn examine(stream: &StreamView, at_least: Duration) -> Result<()> {
+    let path = stream.recording.as_deref().context("the stream was not recorded")?;
+    let stats = stream.receiver_stats.as_ref();
+    println!("\nrecording      {path}");
+    let report = recording::check(path.as_ref(), at_least).await?;
+    println!("{}", show::summary(&report, stats));
+    report.whole()?;
+    if let Some(lost) = stats.map(|stats| stats.lost_packets).filter(|lost| *lost > 0) {
+        bail!("the receiver misses {lost} packets");
+    }
+    println!("  result     whole: no errors, every picture from the first keyframe on, sound");
+    Ok(())
+}

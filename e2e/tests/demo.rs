@@ -1,0 +1,34 @@
+//! The demo's whole path, as a newcomer sees it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use strata_e2e::daemon::Daemon;
+
+/// Build of the clip, start, 10 s of stream, check: with room for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_ends_with_a_whole_recording() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let work = dir.path().join("work");
+    let args = ["--seconds".as_ref(), "10".as_ref(), "--dir".as_ref(), work.as_os_str()];
+    // MEDIA is inherited: the clip that CI names is the clip that is sent.
+    let mut demo = Daemon::spawn("demo", "demo", &args, dir.path())?;
+    let status = demo.wait(PATIENCE).await?;
+    let shown = demo.output();
+    assert!(status.success(), "{status}\n{shown}\n{}", demo.tail());
+    for expected in ["agent          enrolled as snd_", "stream         str_", "result     whole"] {
+        assert!(shown.contains(expected), "{expected:?} is missing in:\n{shown}");
+    }
+    assert!(shown.contains("│ link 0 ") && shown.contains("│ link 1 "), "no lines about links in:\n{shown}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missing_clip_is_named() -> Result<()> {
+    let (code, _, stderr) = strata_e2e::daemon::run("demo", &["--media", "/no/such/clip.mp4"], "").await?;
+    assert_eq!(code, 1);
+    assert!(stderr.contains("/no/such/clip.mp4: there is no such file"), "{stderr}");
+    Ok(())
+}
