@@ -105,10 +105,11 @@ impl Session {
         let message_type = self.outbox.message_type(id).map(str::to_owned);
         let may_pass =
             [ErrorCode::INTERNAL, ErrorCode::RATE_LIMITED, ErrorCode::TIMEOUT].contains(&fault.code);
-        if !may_pass && let Some(entry) = self.outbox.settle(id) {
+        if may_pass {
+            self.outbox.postpone(id);
+        } else if let Some(entry) = self.outbox.settle(id) {
             self.journal_changed |= entry.keep.is_durable();
         }
-        // Otherwise it stays where it is, and is sent again when it becomes overdue.
         self.event(Event::Faulted { message_type, fault });
     }
 

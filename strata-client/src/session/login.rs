@@ -106,8 +106,9 @@ impl Session {
 
     /// Sends what belongs to the connection and is not kept.
     pub(super) fn transmit_as_it_is(&mut self, now: Now, id: MessageId, message: AgentMessage) {
+        let is_login = matches!(message, AgentMessage::Login(_) | AgentMessage::ChallengeResponse(_));
         let mut envelope = Envelope::new(id, now.wall, message);
-        if !matches!(self.phase, Phase::Dialing { .. } | Phase::LoggingIn(_)) {
+        if !is_login {
             envelope.token = self.grant.as_ref().map(|grant| grant.token.clone());
         }
         if let Ok(text) = envelope.encode() {

@@ -350,7 +350,12 @@ impl Session {
     /// Sends what waits, when it may be sent.
     fn flush(&mut self, now: Now) {
         let (Phase::Ready, Some(grant)) = (&self.phase, &self.grant) else { return };
-        let sent = Sent { generation: grant.generation, ping: self.heartbeat.next(), at: now.monotonic };
+        let sent = Sent {
+            generation: grant.generation,
+            ping: self.heartbeat.next(),
+            at: now.monotonic,
+            is_postponed: false,
+        };
         while let Some(entry) = self.outbox.next_unsent(sent) {
             let text = grant.stamp(&entry.text);
             self.outputs.push_back(Output::Transmit(Transmit::Text(text)));

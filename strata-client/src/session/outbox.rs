@@ -59,6 +59,8 @@ pub(super) struct Sent {
     /// The ping whose pong proves its arrival.
     pub(super) ping: u64,
     pub(super) at: Instant,
+    /// The server could not take it then: no pong proves its arrival, and it goes out again later.
+    pub(super) is_postponed: bool,
 }
 
 /// Messages in the order they were made.
@@ -115,6 +117,13 @@ impl Outbox {
         self.position(id).and_then(|at| self.entries[at].sent.take())
     }
 
+    /// The server cannot take message `id` now.
+    pub(super) fn postpone(&mut self, id: &MessageId) {
+        if let Some(sent) = self.position(id).and_then(|at| self.entries[at].sent.as_mut()) {
+            sent.is_postponed = true;
+        }
+    }
+
     /// Whether message `id` is on its way.
     pub(super) fn contains(&self, id: &MessageId) -> bool {
         self.position(id).is_some()
@@ -122,18 +131,18 @@ impl Outbox {
 
     /// The answer to ping number `ping` came: whether something durable is known to have arrived.
     pub(super) fn confirm(&mut self, ping: u64) -> bool {
-        let confirmed = |e: &Entry| !e.keep.is_answered() && e.sent.is_some_and(|sent| sent.ping <= ping);
-        self.remove_where(confirmed)
+        let proves = |sent: Sent| sent.ping <= ping && !sent.is_postponed;
+        self.remove_where(|e| !e.keep.is_answered() && e.sent.is_some_and(proves))
     }
 
-    /// Requests without an answer for `limit`: a `device.status` is given up, a `stream.ended` is to
-    /// be sent again. Returns their types.
+    /// Messages without an answer for `limit`: telemetry is given up, the rest is to be sent again.
+    /// Returns their types.
     pub(super) fn overdue(&mut self, now: Instant, limit: Duration) -> Vec<Cow<'static, str>> {
         let mut types = Vec::new();
         for entry in &mut self.entries {
             if entry.is_overdue(now, limit) {
                 types.push(entry.message_type.clone());
-                if entry.keep == Keep::Ended {
+                if entry.keep.is_durable() {
                     entry.sent = None;
                 }
             }
@@ -146,8 +155,8 @@ impl Outbox {
 
     /// When the first request becomes overdue.
     pub(super) fn timeout(&self, limit: Duration) -> Option<Instant> {
-        let answered = self.entries.iter().filter(|e| e.keep.is_answered());
-        answered.filter_map(|e| e.sent).map(|sent| sent.at + limit).min()
+        let awaited = self.entries.iter().filter_map(Entry::awaited_since);
+        awaited.min().map(|at| at + limit)
     }
 
     /// The connection is gone: telemetry is stale, the rest is to be sent again.
@@ -214,6 +223,11 @@ impl Outbox {
 
 impl Entry {
     fn is_overdue(&self, now: Instant, limit: Duration) -> bool {
-        self.keep.is_answered() && self.sent.is_some_and(|sent| sent.at + limit <= now)
+        self.awaited_since().is_some_and(|at| at + limit <= now)
+    }
+
+    /// Since when an answer, or another attempt, is due.
+    fn awaited_since(&self) -> Option<Instant> {
+        self.sent.filter(|sent| self.keep.is_answered() || sent.is_postponed).map(|sent| sent.at)
     }
 }
