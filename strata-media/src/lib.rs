@@ -8,6 +8,8 @@
 pub mod bond;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "gst")]
+pub mod pipeline;
 pub mod rist;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,0 +1,136 @@
+//! What is to be sent.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::PipelineError;
+
+/// What is to be sent: a source, and how its pictures are encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendConfig {
+    /// Where pictures and sound come from.
+    pub source: Source,
+    /// Width and height in pixels, both even; the source's own when absent. The picture's shape is kept, with bars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<(u32, u32)>,
+    /// Pictures per second; the source's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framerate: Option<u32>,
+    /// How pictures are encoded.
+    #[serde(default)]
+    pub encoder: Encoder,
+}
+
+impl SendConfig {
+    /// A source, everything else as it comes.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self { source, resolution: None, framerate: None, encoder: Encoder::default() }
+    }
+
+    /// Checks what can be checked without opening anything.
+    ///
+    /// # Errors
+    /// [`PipelineError::Config`] with the first field that cannot be.
+    pub fn check(&self) -> Result<(), PipelineError> {
+        let bad = |field, reason: &str| Err(PipelineError::Config { field, reason: reason.to_owned() });
+        let side = |n: u32| (16..=8192).contains(&n) && n.is_multiple_of(2);
+        match self.resolution {
+            Some((w, h)) if !side(w) || !side(h) => {
+                return bad("resolution", "expected two even numbers from 16 to 8192");
+            }
+            _ => {}
+        }
+        if self.framerate.is_some_and(|n| !(1..=240).contains(&n)) {
+            return bad("framerate", "expected 1 to 240 pictures per second");
+        }
+        if !(50..=200_000).contains(&self.encoder.bitrate_kbps) {
+            return bad("encoder.bitrate_kbps", "expected 50 to 200000 kbit/s");
+        }
+        if self.encoder.keyint_max == Some(0) {
+            return bad("encoder.keyint_max", "expected at least 1 picture");
+        }
+        match &self.source {
+            Source::File { passthrough: true, .. }
+                if self.resolution.is_some() || self.framerate.is_some() =>
+            {
+                bad("source.passthrough", "pictures that pass through keep their size and rate")
+            }
+            Source::Rtsp { uri } if !uri.starts_with("rtsp://") && !uri.starts_with("rtsps://") => {
+                bad("source.uri", "expected rtsp://host/… or rtsps://host/…")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where pictures and sound come from.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Source {
+    /// A moving test picture and a tone; 1280×720 at 30 pictures per second unless told otherwise.
+    Test,
+    /// A file in any container and codec that GStreamer reads, played in real time.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Start over at its end, without a seam: one continuous time line.
+        #[serde(rename = "loop", default = "yes")]
+        repeat: bool,
+        /// Send its H.264 as it is. Sound is encoded anyway, so that it has no seam.
+        #[serde(default)]
+        passthrough: bool,
+    },
+    /// A camera or capture card, without sound.
+    V4l2 {
+        /// Device node, such as `/dev/video0`.
+        device: PathBuf,
+    },
+    /// A network camera.
+    Rtsp {
+        /// `rtsp://…`; it may hold a password and is not shown.
+        uri: String,
+    },
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Test => f.write_str("Test"),
+            Self::File { path, repeat, passthrough } => {
+                let mut out = f.debug_struct("File");
+                out.field("path", path).field("repeat", repeat).field("passthrough", passthrough).finish()
+            }
+            Self::V4l2 { device } => f.debug_struct("V4l2").field("device", device).finish(),
+            Self::Rtsp { .. } => f.write_str("Rtsp(…)"),
+        }
+    }
+}
+
+/// How pictures are encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Encoder {
+    /// Video bitrate, kbit/s.
+    pub bitrate_kbps: u32,
+    /// Encode without looking ahead, for the least delay.
+    pub zerolatency: bool,
+    /// Most pictures between two keyframes; two seconds of them when absent.
+    pub keyint_max: Option<u32>,
+    /// Use a hardware encoder when GStreamer has one that starts.
+    pub hardware: bool,
+}
+
+impl Default for Encoder {
+    /// 4000 kbit/s, zero latency, hardware if there is one.
+    fn default() -> Self {
+        Self { bitrate_kbps: 4000, zerolatency: true, keyint_max: None, hardware: true }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
