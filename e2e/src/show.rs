@@ -77,7 +77,7 @@ pub fn line(stream: &StreamView, elapsed: Duration) -> String {
 
 /// What was checked, for people.
 #[must_use]
-pub fn summary(report: &Report, stats: Option<&ReceiverStats>) -> String {
+pub fn summary(report: &Report, stats: &ReceiverStats) -> String {
     let mut text = format!(
         "  video      {}, {:.2} pictures/s: {} pictures, {} decoded, {:.1} s\n  audio      {}: {} frames decoded\n",
         report.video,
@@ -88,17 +88,15 @@ pub fn summary(report: &Report, stats: Option<&ReceiverStats>) -> String {
         report.audio,
         report.audio_frames,
     );
-    if let Some(stats) = stats {
-        let _ = writeln!(
-            text,
-            "  receiver   {} packets, {} recovered, {} lost, {} too late, {} ms latency",
-            stats.delivered_packets,
-            stats.recovered_packets,
-            stats.lost_packets,
-            stats.late_packets,
-            stats.latency_ms,
-        );
-    }
+    let _ = writeln!(
+        text,
+        "  receiver   {} packets, {} recovered, {} lost, {} too late, {} ms latency",
+        stats.delivered_packets,
+        stats.recovered_packets,
+        stats.lost_packets,
+        stats.late_packets,
+        stats.latency_ms,
+    );
     let _ = write!(text, "  size       {:.1} MB", report.bytes as f64 / 1e6);
     text
 }

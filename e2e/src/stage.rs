@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use strata_proto::control::{
-    Presence, SenderCreated, SenderView, Source, SourceMode, StartLink, StartStream, StreamLife, StreamView,
-    Topic,
+    Presence, ReceiverStats, SenderCreated, SenderView, Source, SourceMode, StartLink, StartStream,
+    StreamLife, StreamView, Topic,
 };
 use strata_proto::id::{SenderId, StreamId};
 use toml::{Table, Value};
@@ -196,6 +196,27 @@ impl Stage {
             (stats.delivered_packets > 0 && stats.uptime_ms >= wanted).then_some(stream)
         })
         .await
+    }
+
+    /// Stops a stream, and waits until it is over; gives it with the receiver's last statistics.
+    ///
+    /// # Errors
+    /// When it cannot be stopped, or ends otherwise.
+    pub async fn stop(&self, stream: &StreamView) -> Result<(StreamView, ReceiverStats)> {
+        let topic = Topic::Stream(stream.id.clone());
+        let mut live = self.live(vec![topic]).await?;
+        self.rest.stop(&stream.sender_id).await.context("stream/stop")?;
+        let mut last = stream.receiver_stats.clone();
+        let over = live.until("the stream is over", PATIENCE, |event| {
+            if event.event == "stream.receiver_stats" {
+                last = serde_json::from_value(event.data.clone()).ok();
+            }
+            let over = matches!(event.data.get("state")?.as_str()?, "ended" | "failed");
+            (event.event == "stream.state" && over).then_some(())
+        });
+        over.await?;
+        let ended = self.state(&stream.id, StreamLife::Ended, PATIENCE).await?;
+        Ok((ended, last.context("the receiver gave no statistics")?))
     }
 
     /// A live WebSocket.

@@ -37,10 +37,8 @@ async fn grows(stream: &StreamView) -> Result<()> {
 
 /// Stops the stream, and finds its recording whole and at least this long.
 async fn ends_whole(stage: &Stage, stream: &StreamView, at_least: Duration) -> Result<()> {
-    stage.rest.stop(&stream.sender_id).await.context("stream/stop")?;
-    let ended = stage.state(&stream.id, StreamLife::Ended, PATIENCE).await?;
+    let (ended, stats) = stage.stop(stream).await?;
     recording::check(&file(&ended)?, at_least).await?.whole()?;
-    let stats = ended.receiver_stats.context("no statistics of the receiver")?;
     assert_eq!(stats.lost_packets, 0);
     Ok(())
 }

@@ -13,7 +13,7 @@ use strata_e2e::links::LinkSpec;
 use strata_e2e::recording;
 use strata_e2e::show;
 use strata_e2e::stage::{Setup, Stage};
-use strata_proto::control::{StreamLife, StreamView};
+use strata_proto::control::{ReceiverStats, StreamLife, StreamView};
 use strata_proto::id::StreamId;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -92,9 +92,8 @@ async fn perform(stage: &mut Stage, seconds: u64) -> Result<()> {
     println!("stream         {} live on ports {:?}\n", stream.id, stream.ports);
     let streamed = watch(stage, &mut agent, &stream.id, seconds).await?;
     println!("\nstopping");
-    stage.rest.stop(&sender.id).await.context("stream/stop")?;
-    let ended = stage.state(&stream.id, StreamLife::Ended, PATIENCE).await?;
-    examine(&ended, streamed.saturating_sub(EDGES)).await?;
+    let (ended, stats) = stage.stop(&stream).await?;
+    examine(&ended, &stats, streamed.saturating_sub(EDGES)).await?;
     for (daemon, name) in [(&mut agent.daemon, "agent"), (&mut stage.control.daemon, "control plane")] {
         let status = daemon.terminate(PATIENCE).await?;
         if !status.success() {
@@ -130,15 +129,14 @@ async fn watch(stage: &mut Stage, agent: &mut Agent, id: &StreamId, seconds: u64
 }
 
 /// Checks the recording, and says what was found.
-async fn examine(stream: &StreamView, at_least: Duration) -> Result<()> {
+async fn examine(stream: &StreamView, stats: &ReceiverStats, at_least: Duration) -> Result<()> {
     let path = stream.recording.as_deref().context("the stream was not recorded")?;
-    let stats = stream.receiver_stats.as_ref();
     println!("\nrecording      {path}");
     let report = recording::check(path.as_ref(), at_least).await?;
     println!("{}", show::summary(&report, stats));
     report.whole()?;
-    if let Some(lost) = stats.map(|stats| stats.lost_packets).filter(|lost| *lost > 0) {
-        bail!("the receiver misses {lost} packets");
+    if stats.lost_packets > 0 {
+        bail!("the receiver misses {} packets", stats.lost_packets);
     }
     println!("  result     whole: no errors, every picture from the first keyframe on, sound");
     Ok(())

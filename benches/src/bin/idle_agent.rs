@@ -1,0 +1,67 @@
+//! Memory and CPU of an idle agent: enrolled, connected, reporting its hardware, sending nothing.
+
+#![expect(clippy::disallowed_methods, reason = "a measurement waits")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use strata_e2e::clip::Clip;
+use strata_e2e::stage::{Setup, Stage};
+
+/// Starts a control plane and an agent, and measures the agent while it is idle.
+///
+/// Memory is resident memory, of which the private part is the agent's own; CPU is user and system
+/// time of the agent and of the children it waited for, such as its looks at media files.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// How long to measure.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How long to wait before, for what is done once.
+    #[arg(long, default_value_t = 5)]
+    settle: u64,
+}
+
+/// Kernel ticks per second in /proc/PID/stat (USER_HZ, the same on every Linux).
+const TICKS: f64 = 100.0;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let stage = Stage::new(Setup::new(Clip::SMALL.file().await?)).await?;
+    let (agent, _) = stage.device("agent").await?;
+    let process = format!("/proc/{}", agent.daemon.pid().context("the agent ended")?);
+    tokio::time::sleep(Duration::from_secs(cli.settle)).await;
+    let before = cpu(process.as_ref())?;
+    tokio::time::sleep(Duration::from_secs(cli.seconds)).await;
+    let used = cpu(process.as_ref())? - before;
+    let (resident, own) = memory(process.as_ref())?;
+    println!("idle agent over {} s", cli.seconds);
+    println!("  memory  {:.1} MB resident, {:.1} MB of it private", resident / 1e3, own / 1e3);
+    println!("  cpu     {used:.2} s, {:.2} % of a core", used * 100.0 / cli.seconds as f64);
+    Ok(())
+}
+
+/// CPU time of a process and its children that ended, seconds.
+fn cpu(process: &Path) -> Result<f64> {
+    let stat = std::fs::read_to_string(process.join("stat"))?;
+    // The name, in parentheses, may hold anything; the fields after it are numbered from 3.
+    let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat")?;
+    let ticks = fields.split(' ').skip(11).take(4).map(str::parse::<u64>);
+    Ok(ticks.sum::<Result<u64, _>>()? as f64 / TICKS)
+}
+
+/// Resident memory and its private part, kB.
+fn memory(process: &Path) -> Result<(f64, f64)> {
+    let rollup = std::fs::read_to_string(process.join("smaps_rollup"))?;
+    let sum = |names: &[&str]| {
+        let lines = rollup.lines().filter_map(|line| line.split_once(':'));
+        let values = lines.filter(|(name, _)| names.contains(name));
+        values.filter_map(|(_, value)| value.trim().trim_end_matches(" kB").parse::<f64>().ok()).sum::<f64>()
+    };
+    // The kernel's kB are 1024 bytes.
+    Ok((sum(&["Rss"]) * 1.024, sum(&["Private_Clean", "Private_Dirty"]) * 1.024))
+}
