@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use super::password::Passwords;
 use super::registry::secret_hash;
-use crate::config::FleetConfig;
+use crate::config::{Config, FleetConfig};
+use crate::error::LoadError;
 use crate::session::Tokens;
 use crate::store::users::role_text;
 use crate::store::{RefreshRefusal, Store, StoreError, UserRow};
@@ -77,6 +78,27 @@ impl Users {
             access_ttl: Duration::from_secs(config.access_ttl_s),
             refresh_ttl: Duration::from_secs(config.refresh_ttl_s),
         })
+    }
+
+    /// The users of a data directory, without a control plane: to be added to and listed from a
+    /// command line, while one runs or not.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming the file that cannot be used.
+    pub async fn open(config: &Config) -> Result<Self, LoadError> {
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|source| LoadError::DataDir { path: config.data_dir.clone(), source })?;
+        let tokens = Tokens::load(&config.name, &config.data_dir.join("session.key"))?;
+        let store = Store::open(&config.data_dir.join("strata.db")).await?;
+        Self::new(&config.fleet, store, tokens).map_err(LoadError::Password)
+    }
+
+    /// Every user that may log in, oldest first.
+    ///
+    /// # Errors
+    /// [`UserError::Store`].
+    pub async fn list(&self) -> Result<Vec<UserView>, UserError> {
+        Ok(self.store.users().await?.iter().map(view).collect())
     }
 
     /// Creates a user.

@@ -89,6 +89,18 @@ impl Store {
         row.map(UserRow::try_from).transpose()
     }
 
+    /// Every user that is not disabled, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn users(&self) -> Result<Vec<UserRow>, StoreError> {
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT * FROM users WHERE disabled_at IS NULL ORDER BY created_at, id")
+                .fetch_all(self.reader())
+                .await?;
+        rows.into_iter().map(UserRow::try_from).collect()
+    }
+
     /// How many users there are.
     ///
     /// # Errors
