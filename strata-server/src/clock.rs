@@ -7,11 +7,11 @@ use strata_proto::time::Timestamp;
 
 /// A point in time on both clocks: the monotonic one for intervals, the wall for what is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
+pub(crate) struct Now {
     /// For deadlines and intervals.
-    pub mono: Instant,
+    pub(crate) mono: Instant,
     /// For time stamps and token expiry.
-    pub wall: Timestamp,
+    pub(crate) wall: Timestamp,
 }
 
 impl Now {
@@ -26,7 +26,7 @@ pub(crate) fn wall() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// The monotonic clock.
+/// The monotonic clock: tokio's, so that paused tests stand still.
 pub(crate) fn mono() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,5 +1,7 @@
 //! Builds a control plane from its configuration.
 
+use std::time::Duration;
+
 use crate::config::Config;
 use crate::control::{Streams, StreamsDriver};
 use crate::error::LoadError;
@@ -80,9 +82,13 @@ impl Server {
         self.app.store()
     }
 
-    /// Tells agents to go (1001), writes what is only in memory, closes the database. Receivers go on.
+    /// Tells agents and live clients to go (1001), writes what is only in memory, closes the database.
+    /// Receivers go on. Takes a few seconds at most.
     pub async fn shutdown(&self) {
+        self.app.closing().cancel();
         self.fleet().disconnect_all(Close::GoingAway);
+        self.app.connections().close();
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, self.app.connections().wait()).await;
         self.fleet().flush().await;
         self.store().close().await;
     }
@@ -94,3 +100,6 @@ impl Driver {
         tokio::join!(self.fleet.run(), self.streams.run());
     }
 }
+
+/// How long connections may take to say goodbye.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

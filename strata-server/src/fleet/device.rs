@@ -24,6 +24,8 @@ pub(super) struct Live {
     pub(super) last_seen: Option<Timestamp>,
     pub(super) status: Option<Arc<DeviceStatus>>,
     pub(super) stats: Option<Arc<StreamStats>>,
+    /// Decommissioned: no login may open it again, not even one that was checked just before.
+    pub(super) revoked: bool,
     /// Last seen since the last batch was written.
     pub(super) dirty: bool,
 }
@@ -37,6 +39,7 @@ impl Device {
             last_seen: None,
             status: None,
             stats: None,
+            revoked: false,
             dirty: false,
         };
         Self { id, owner, live: Mutex::new(live) }

@@ -15,6 +15,7 @@
 mod command;
 mod device;
 mod driver;
+mod login;
 mod observer;
 mod password;
 mod presence;
@@ -167,10 +168,6 @@ impl Fleet {
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.inner.events
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.inner.store
     }
 
     pub(crate) fn observer(&self) -> Option<Arc<dyn Observer>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
-use strata_proto::control::{AgentMessage, DeviceStatus, Presence, StreamStats, Topic};
+use strata_proto::control::{CommandProgress, DeviceStatus, Presence, StreamStats, Topic};
 use strata_proto::id::{SenderId, UserId};
 use strata_proto::time::Timestamp;
 
@@ -89,16 +89,20 @@ impl Fleet {
         self.inner.all_devices().iter().filter(|device| device.lock().connection.is_some()).count()
     }
 
-    /// A login succeeded: the new connection is the sender's only one from now on.
+    /// A login succeeded: the new connection is the sender's only one from now on. None when the sender was
+    /// decommissioned meanwhile.
     pub(crate) fn connected(
         &self,
         sender: &SenderId,
         owner: &UserId,
         capabilities: Option<Vec<String>>,
         now: Timestamp,
-    ) -> Arc<Connection> {
+    ) -> Option<Arc<Connection>> {
         let device = self.device_or_new(sender, owner);
         let mut live = device.lock();
+        if live.revoked {
+            return None;
+        }
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let connection = Arc::new(Connection::new(generation, capabilities, self.inner.settings.limits));
         let old = live.connection.replace(Arc::clone(&connection));
@@ -111,7 +115,7 @@ impl Fleet {
             old.close(Close::Replaced);
         }
         self.tell_presence(&device, Presence::Online, "connected", now);
-        connection
+        Some(connection)
     }
 
     /// A connection ended. Only the newest one's end means anything.
@@ -182,12 +186,12 @@ impl Fleet {
         &self,
         sender: &SenderId,
         generation: u64,
-        message: &AgentMessage,
+        progress: &CommandProgress,
         now: Timestamp,
     ) {
         let Some(device) = self.with_current(sender, generation, |_| ()) else { return };
         let topic = Topic::Sender(sender.clone());
-        self.inner.events.publish(now, &device.owner, topic, "command.progress", message);
+        self.inner.events.publish(now, &device.owner, topic, "command.progress", progress);
     }
 
     fn with_current(

@@ -107,12 +107,13 @@ impl Fleet {
     /// # Errors
     /// [`FleetError::NotFound`].
     pub async fn remove_sender(&self, scope: &Scope, id: &SenderId) -> Result<(), FleetError> {
-        self.row(scope, id).await?;
+        let row = self.row(scope, id).await?;
         // First the database, so that a login from now on is refused; then the stream, while the agent can
         // still be told; then the connection.
         if !self.inner.store.revoke_sender(id, crate::clock::wall()).await? {
             return Err(FleetError::NotFound(id.clone()));
         }
+        self.device_or_new(id, &row.owner).lock().revoked = true;
         if let Some(observer) = self.inner.observer() {
             observer.on_sender_removed(id).await;
         }

@@ -4,32 +4,64 @@
 //! that does not fit; [`Caller`] is the user of the access token. What belongs to other accounts answers
 //! 404, as if it were not there.
 
+mod agent;
+mod auth;
 mod body;
 mod caller;
 mod error;
+mod health;
+mod layers;
+mod limit;
+mod live;
+mod qr;
+mod senders;
 mod streams;
+mod upgrade;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get, post};
+use axum::{Router, middleware};
+use http::{Method, StatusCode, Uri};
+use strata_proto::control::ErrorCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
 
 pub use body::{Body, OptionalBody};
 pub use caller::Caller;
 pub use error::ApiError;
+pub use senders::SenderPath;
 
 use crate::config::Config;
 use crate::control::Streams;
 use crate::event::Events;
 use crate::fleet::{Fleet, Users};
 use crate::session::Tokens;
-use crate::store::Store;
+use crate::store::{AuditEntry, Store};
+use health::Metrics;
+use limit::LoginLimit;
 
 /// What handlers work on; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
-    inner: Arc<Parts>,
+    inner: Arc<Inner>,
 }
 
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    metrics: Metrics,
+    login_limit: LoginLimit,
+    agent_places: Arc<Semaphore>,
+    live_places: Arc<Semaphore>,
+    connections: TaskTracker,
+    closing: CancellationToken,
+}
+
+/// What an [`App`] is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) config: Config,
@@ -43,52 +75,88 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(parts) }
+        let places = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        let inner = Inner {
+            metrics: Metrics::new(),
+            login_limit: LoginLimit::new(&parts.config.http),
+            agent_places: places(parts.config.session.max_connections),
+            live_places: places(parts.config.http.live_connections),
+            connections: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            parts,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.inner.config
+        &self.inner.parts.config
     }
 
     /// The database.
     #[must_use]
     pub fn store(&self) -> &Store {
-        &self.inner.store
+        &self.inner.parts.store
     }
 
     /// Live events.
     #[must_use]
     pub fn events(&self) -> &Events {
-        &self.inner.events
+        &self.inner.parts.events
     }
 
     /// Senders.
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
-        &self.inner.fleet
+        &self.inner.parts.fleet
     }
 
     /// Users.
     #[must_use]
     pub fn users(&self) -> &Users {
-        &self.inner.users
+        &self.inner.parts.users
     }
 
     /// Streams.
     #[must_use]
     pub fn streams(&self) -> &Streams {
-        &self.inner.streams
+        &self.inner.parts.streams
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
-        &self.inner.tokens
+        &self.inner.parts.tokens
+    }
+
+    /// The tasks of upgraded connections.
+    pub(crate) fn connections(&self) -> &TaskTracker {
+        &self.inner.connections
+    }
+
+    /// Cancelled when the server shuts down.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.inner.closing
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    fn login_limit(&self) -> &LoginLimit {
+        &self.inner.login_limit
+    }
+
+    fn agent_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.agent_places).try_acquire_owned().ok()
+    }
+
+    fn live_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.live_places).try_acquire_owned().ok()
     }
 
     /// Appends to the audit log what `caller` just did; a failure to write is logged, not answered.
     pub async fn audit(&self, caller: &Caller, action: &str, target: Option<String>) {
-        let entry = crate::store::AuditEntry {
+        let entry = AuditEntry {
             at: crate::clock::wall(),
             actor: caller.user.to_string(),
             action: action.to_owned(),
@@ -96,13 +164,48 @@ impl App {
             address: caller.address.map(|address| address.to_string()),
             detail: None,
         };
-        if let Err(error) = self.store().audit(&entry).await {
-            tracing::error!(%error, action, "audit entry not written");
+        self.write_audit(&entry).await;
+    }
+
+    async fn write_audit(&self, entry: &AuditEntry) {
+        if let Err(error) = self.store().audit(entry).await {
+            tracing::error!(%error, action = entry.action, "audit entry not written");
         }
     }
 }
 
-/// Every route, ready to be served or merged into another router.
+/// Every route, ready to be served or merged into another router: it has no fallback of its own, only a
+/// catch-all below `/api`.
 pub(crate) fn router(app: App) -> Router {
-    Router::new().merge(streams::routes()).with_state(app)
+    Router::new()
+        .route("/api/auth/login", post(auth::login))
+        .route("/api/auth/refresh", post(auth::refresh))
+        .route("/api/senders", get(senders::list).post(senders::create))
+        .route("/api/senders/{id}", get(senders::get).patch(senders::update).delete(senders::remove))
+        .route("/api/senders/{id}/status", get(senders::status))
+        .route("/api/senders/{id}/stats", get(senders::stats))
+        .merge(streams::routes())
+        .route("/api/ws", get(live::connect))
+        .route("/agent/ws", get(agent::connect))
+        .route("/healthz", get(health::healthz))
+        .route("/metrics", get(health::metrics))
+        .method_not_allowed_fallback(method_not_allowed)
+        .route("/api", any(not_found))
+        .route("/api/{*rest}", any(not_found))
+        .layer(DefaultBodyLimit::max(app.config().http.max_body_bytes))
+        .layer(middleware::from_fn_with_state(app.clone(), layers::time_limit))
+        .layer(CatchPanicLayer::custom(layers::on_panic))
+        .layer(middleware::from_fn_with_state(app.clone(), layers::count))
+        .layer(middleware::from_fn(layers::security_headers))
+        .with_state(app)
+}
+
+/// Answers 404 as a problem document; a fallback for the router this one is merged into.
+pub async fn not_found(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {}", uri.path().chars().take(128).collect::<String>()))
+}
+
+async fn method_not_allowed(method: Method) -> ApiError {
+    let detail = format!("{method} is not possible here; see the Allow header");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::other("method_not_allowed"), detail)
 }

@@ -27,6 +27,8 @@ pub enum Close {
     TooBig,
     /// A binary frame (1003).
     Binary,
+    /// A text frame that is not UTF-8 (1007).
+    NotText,
     /// Something broke here (1011).
     Internal,
 }
@@ -41,6 +43,7 @@ impl Close {
             Self::GoingAway | Self::Silent => 1001,
             Self::TooBig => 1009,
             Self::Binary => 1003,
+            Self::NotText => 1007,
             Self::Internal => 1011,
         }
     }
@@ -57,6 +60,7 @@ impl Close {
             Self::Silent => "nothing heard for too long",
             Self::TooBig => "message over the size limit",
             Self::Binary => "binary frames are not part of this protocol",
+            Self::NotText => "text frame is not UTF-8",
             Self::Internal => "internal error",
         }
     }
@@ -73,6 +77,7 @@ impl Close {
             Self::Silent => "heartbeat_timeout",
             Self::TooBig => "message_too_big",
             Self::Binary => "binary_frame",
+            Self::NotText => "not_text",
             Self::Internal => "internal",
         }
     }

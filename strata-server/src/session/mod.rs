@@ -10,7 +10,10 @@
 //!      └───────────┘ └── outbox ◄── Connection ◄── Fleet::request
 //! ```
 
+mod bucket;
 pub(crate) mod connection;
+pub(crate) mod driver;
+pub(crate) mod machine;
 pub(crate) mod token;
 
 pub use connection::Close;

@@ -1,0 +1,118 @@
+//! `/api/senders`: create, list, rename, decommission; live status and statistics.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::response::IntoResponse;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use strata_proto::control::{
+    DeviceStatus, Role, SenderCreate, SenderCreated, SenderUpdate, SenderView, StreamStats,
+};
+use strata_proto::id::SenderId;
+use strata_proto::token::EnrollUri;
+
+use super::{ApiError, App, Body, Caller, qr};
+
+/// The sender of the path; an id that cannot be one is 404, like one that is not there.
+#[derive(Debug, Clone)]
+pub struct SenderPath(pub SenderId);
+
+impl FromRequestParts<App> for SenderPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, app).await;
+        let id = path.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(|| ApiError::not_found("there is no such sender"))
+    }
+}
+
+pub(super) async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Vec<SenderView>>, ApiError> {
+    caller.require(Role::Viewer)?;
+    Ok(Json(app.fleet().senders(&caller.scope()).await?))
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<SenderCreate>,
+) -> Result<impl IntoResponse, ApiError> {
+    caller.require(Role::Operator)?;
+    let ttl = body.enrollment_ttl_s.map(Duration::from_secs);
+    let new = app.fleet().create_sender(&caller.account, &body.name, ttl).await?;
+    app.audit(&caller, "sender.create", Some(new.view.id.to_string())).await;
+    let config = app.config();
+    let uri = EnrollUri { url: config.agent_url(), token: new.token.clone(), ca: config.ca }.to_string();
+    let created = SenderCreated {
+        enrollment_qr_svg: qr::svg(&uri).map_err(ApiError::internal)?,
+        enrollment_qr_text: qr::text(&uri).map_err(ApiError::internal)?,
+        enrollment_uri: uri,
+        enrollment_token: new.token,
+        enrollment_expires_at: new.expires_at,
+        sender: new.view,
+    };
+    let location = HeaderValue::from_str(&format!("/api/senders/{}", created.sender.id));
+    let location = location.map_err(ApiError::internal)?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(created)))
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    SenderPath(id): SenderPath,
+) -> Result<Json<SenderView>, ApiError> {
+    caller.require(Role::Viewer)?;
+    Ok(Json(app.fleet().sender(&caller.scope(), &id).await?))
+}
+
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    SenderPath(id): SenderPath,
+    Body(body): Body<SenderUpdate>,
+) -> Result<Json<SenderView>, ApiError> {
+    caller.require(Role::Operator)?;
+    let Some(name) = body.name else {
+        return Ok(Json(app.fleet().sender(&caller.scope(), &id).await?));
+    };
+    let view = app.fleet().rename_sender(&caller.scope(), &id, &name).await?;
+    app.audit(&caller, "sender.update", Some(id.to_string())).await;
+    Ok(Json(view))
+}
+
+pub(super) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    SenderPath(id): SenderPath,
+) -> Result<StatusCode, ApiError> {
+    caller.require(Role::Operator)?;
+    app.fleet().remove_sender(&caller.scope(), &id).await?;
+    app.audit(&caller, "sender.delete", Some(id.to_string())).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The last `device.status`, also of a sender that is offline now; 404 before the first.
+pub(super) async fn status(
+    State(app): State<App>,
+    caller: Caller,
+    SenderPath(id): SenderPath,
+) -> Result<Json<DeviceStatus>, ApiError> {
+    caller.require(Role::Viewer)?;
+    let view = app.fleet().sender(&caller.scope(), &id).await?;
+    let status = view.status.ok_or_else(|| ApiError::not_found("this sender has not reported yet"))?;
+    Ok(Json(*status))
+}
+
+/// The last `stream.stats` of the running stream; 404 without one.
+pub(super) async fn stats(
+    State(app): State<App>,
+    caller: Caller,
+    SenderPath(id): SenderPath,
+) -> Result<Json<StreamStats>, ApiError> {
+    caller.require(Role::Viewer)?;
+    app.fleet().sender(&caller.scope(), &id).await?;
+    let stats = app.fleet().stats(&id).ok_or_else(|| ApiError::not_found("this sender is not streaming"))?;
+    Ok(Json((*stats).clone()))
+}
