@@ -1,21 +1,78 @@
 //! Link bonding: one stream over several links, without sockets and without a clock.
+//!
+//! ```text
+//!              ┌────────────────────────── bond::Sender ──────────────────────────┐
+//!  payload ───►│ rist::Sender ──► scheduler: oldest first, over the link by which │──► RTP per link
+//!              │      ▲           it arrives earliest                             │
+//!  RTCP ──────►│ requests, echoes ──► link: alive? round trip, loss, capacity     │──► RTCP per link
+//!              └──────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The wire stays plain RIST (TR-06-1, 5.4), so that any receiver that merges by sequence number will do. Nothing
+//! is configured by hand: round-trip time and liveness come from echoes, loss from which link a packet asked
+//! for again was sent on, capacity from queues.
 
+mod capacity;
+mod link;
+mod loss;
+mod scheduler;
+pub mod sender;
 mod stats;
 
+use std::time::Duration;
+
+pub use sender::Sender;
 pub use stats::{BondStats, LinkState, LinkStats};
 
+/// A bonded stream.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BondConfig {
+    /// The links.
+    pub links: Vec<BondLink>,
+    /// How long a packet may be repeated: at least the receiver's latency.
+    pub latency: Duration,
+    /// How packets are spread.
+    pub scheduler: SchedulerParams,
+    /// Canonical name in RTCP.
+    pub cname: String,
+    /// Where SSRC and first sequence number and time stamp come from; to be random outside of tests.
+    pub seed: u64,
+}
+
+/// One link of a bonded stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BondLink {
+    /// Its number; only a name.
+    pub id: u32,
+    /// Its interface; only a name.
+    pub interface: Option<String>,
+    /// Used only when the other links do not suffice.
+    pub backup: bool,
+}
+
+impl BondConfig {
+    /// Links with a latency of 1000 ms and default scheduling.
+    #[must_use]
+    pub fn new(links: Vec<BondLink>, seed: u64) -> Self {
+        let (latency, scheduler) = (Duration::from_millis(1000), SchedulerParams::default());
+        Self { links, latency, scheduler, cname: "strata".to_owned(), seed }
+    }
+}
+
 /// How packets are spread over links. Changes take effect at once.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SchedulerParams {
-    /// A packet that cannot arrive within this time is not sent; the latency of the stream when `None`.
-    pub discard_deadline: Option<std::time::Duration>,
+    /// A packet that is not expected to arrive within this time is not sent; when `None`, one that is older than
+    /// the latency is not.
+    pub discard_deadline: Option<Duration>,
     /// How far a link is filled ahead of what it is believed to carry.
-    pub max_ahead: std::time::Duration,
+    pub max_ahead: Duration,
 }
 
 impl Default for SchedulerParams {
     fn default() -> Self {
-        Self { discard_deadline: None, max_ahead: std::time::Duration::from_millis(10) }
+        Self { discard_deadline: None, max_ahead: Duration::from_millis(10) }
     }
 }

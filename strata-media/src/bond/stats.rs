@@ -1,5 +1,7 @@
 //! What a bond counts, per link and in all.
 
+use std::time::{Duration, Instant};
+
 /// Statistics of a bonded sender, since its start unless a field says otherwise.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -79,4 +81,35 @@ pub enum LinkState {
     Cooldown,
     /// Nothing comes back.
     Dead,
+}
+
+/// Time of one part of a rate, and how many count: the last second.
+const PART: Duration = Duration::from_millis(100);
+const PARTS: usize = 10;
+
+/// Rate over the last second, from a count that grows.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    parts: [u64; PARTS],
+    index: usize,
+    last: u64,
+    next: Option<Instant>,
+}
+
+impl Rate {
+    /// Tells the count, at least every 100 ms.
+    pub(super) fn turn(&mut self, now: Instant, count: u64) {
+        let next = *self.next.get_or_insert(now + PART);
+        if now >= next {
+            self.parts[self.index] = count - self.last;
+            self.index = (self.index + 1) % PARTS;
+            self.last = count;
+            self.next = Some((next + PART).max(now));
+        }
+    }
+
+    /// Of a count of bytes, bit/s.
+    pub(super) fn bps(&self) -> u64 {
+        self.parts.iter().sum::<u64>() * 8
+    }
 }

@@ -1,5 +1,31 @@
 //! RIST (VSF TR-06-1 Simple Profile), without sockets and without a clock.
+//!
+//! ```text
+//!  payload ──► Sender ── RTP, SR, echo ───────────────────────► Receiver ──► packets in order,
+//!              history ◄─ RR, NACK, echo ─── on every path ──── clock, gaps   at constant latency
+//! ```
+//!
+//! [`rtp`] and [`rtcp`] are the wire. [`Sender`] numbers, keeps and repeats; it leaves open which path carries
+//! which packet (see [`crate::bond`]). [`Receiver`] merges all paths, asks for what is missing, and puts packets
+//! out. Both are driven by `handle_input(now, …)` and `poll_output()`; every queue in them has a limit.
 
+mod clock;
+mod echo;
+mod error;
+mod flow;
+mod history;
+mod missing;
+mod peers;
+pub mod receiver;
+pub mod rtcp;
+pub mod rtp;
+pub(crate) mod seed;
+pub mod sender;
+mod sequence;
 mod stats;
 
+pub use error::DecodeError;
+pub use flow::Packet;
+pub use receiver::{NackForm, Receiver, ReceiverConfig};
+pub use sender::{Media, Sender, SenderConfig, SenderCounters};
 pub use stats::{PathStats, ReceiverStats};

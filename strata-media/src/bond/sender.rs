@@ -1,0 +1,318 @@
+//! The bonding machine: a [`rist::Sender`](crate::rist::Sender), its links, and the scheduler between them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::link::Link;
+use super::scheduler::{Scheduler, Waiting, candidates};
+use super::stats::{BondStats, LinkState, LinkStats, Rate};
+use super::{BondConfig, SchedulerParams};
+use crate::rist::{self, Media, sender as rist_sender};
+
+/// Time between two reports of a link, when there are several: their echoes show which is alive.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
+/// How often links are looked after.
+const TICK: Duration = Duration::from_millis(10);
+/// As long as no link has answered, everything is sent over each of them; but no longer than this.
+const UNPROVEN: Duration = Duration::from_secs(1);
+
+/// What happens to a bond.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// A payload is to be sent.
+    Payload(Bytes),
+    /// An RTCP datagram came in by a link.
+    Rtcp {
+        /// The link, by its place in the configuration.
+        link: usize,
+        /// The datagram.
+        data: &'a [u8],
+    },
+    /// A link cannot be used, or (`None`) can be used again.
+    LinkError {
+        /// The link, by its place in the configuration.
+        link: usize,
+        /// Why.
+        error: Option<String>,
+    },
+    /// A link is to be used or not.
+    Enable {
+        /// The link, by its place in the configuration.
+        link: usize,
+        /// Whether it is to be used.
+        enabled: bool,
+    },
+    /// Other latency.
+    Latency(Duration),
+    /// Other scheduling.
+    Scheduler(SchedulerParams),
+    /// The stream is at its end.
+    Bye,
+    /// The time of [`Output::Timeout`] has come.
+    Timeout,
+}
+
+/// What a bond wants.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send this packet to the RTP port of a link.
+    Rtp {
+        /// The link, by its place in the configuration.
+        link: usize,
+        /// Header and payload.
+        media: Media,
+    },
+    /// Send this datagram to the RTCP port of a link.
+    Rtcp {
+        /// The link, by its place in the configuration.
+        link: usize,
+        /// The datagram.
+        data: Vec<u8>,
+    },
+    /// Nothing more until then, or until the next input.
+    Timeout(Instant),
+}
+
+/// The sending machine of a bonded stream.
+#[derive(Debug)]
+pub struct Sender {
+    config: BondConfig,
+    flow: rist::Sender,
+    links: Vec<Link>,
+    backup: Vec<bool>,
+    counts: Vec<Counts>,
+    scheduler: Scheduler,
+    next_tick: Instant,
+    report_due: Instant,
+    first_payload: Option<Instant>,
+    last_payload: Instant,
+    now: Instant,
+    out: VecDeque<Output>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    packets: u64,
+    bytes: u64,
+    lost: u64,
+    retransmitted: u64,
+    rate: Rate,
+}
+
+impl Sender {
+    /// A bond that starts at `now`.
+    #[must_use]
+    pub fn new(now: Instant, config: BondConfig) -> Self {
+        let mut flow = rist::SenderConfig::new(config.links.len(), config.seed);
+        flow.latency = config.latency;
+        flow.cname.clone_from(&config.cname);
+        if config.links.len() > 1 {
+            flow.report_interval = REPORT_INTERVAL;
+        }
+        Self {
+            flow: rist::Sender::new(now, flow),
+            links: config.links.iter().map(|_| Link::new(now)).collect(),
+            backup: config.links.iter().map(|link| link.backup).collect(),
+            counts: config.links.iter().map(|_| Counts::default()).collect(),
+            scheduler: Scheduler::new(config.scheduler.clone()),
+            next_tick: now,
+            report_due: now,
+            first_payload: None,
+            last_payload: now,
+            now,
+            out: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// The stream's SSRC, with the retransmission bit 0.
+    #[must_use]
+    pub fn ssrc(&self) -> u32 {
+        self.flow.ssrc()
+    }
+
+    /// Takes what happened. Then [`Sender::poll_output`] until it gives a timeout.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Payload(payload) => {
+                self.first_payload.get_or_insert(now);
+                self.last_payload = now;
+                self.flow.handle_input(now, rist_sender::Input::Payload(payload));
+            }
+            Input::Rtcp { link, data } => {
+                self.flow.handle_input(now, rist_sender::Input::Rtcp { path: link, data });
+            }
+            Input::LinkError { link, error } => {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.error = error;
+                }
+            }
+            Input::Enable { link, enabled } => {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.enabled = enabled;
+                }
+            }
+            Input::Latency(latency) => {
+                self.config.latency = latency;
+                self.flow.set_latency(latency);
+            }
+            Input::Scheduler(params) => self.scheduler.params = params,
+            Input::Bye => self.flow.handle_input(now, rist_sender::Input::Bye),
+            Input::Timeout => {
+                if self.now >= self.report_due {
+                    self.flow.handle_input(now, rist_sender::Input::Timeout);
+                }
+            }
+        }
+        self.drain_flow();
+        if self.now >= self.next_tick {
+            self.tick();
+        }
+        self.dispatch();
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Output {
+        self.out.pop_front().unwrap_or_else(|| {
+            let due = self.scheduler.due(&self.links).unwrap_or(self.next_tick);
+            Output::Timeout(due.min(self.next_tick).min(self.report_due))
+        })
+    }
+
+    /// How long the oldest packet that was never sent has waited: a caller that can wait should, when this is
+    /// much.
+    #[must_use]
+    pub fn wait(&self, now: Instant) -> Duration {
+        self.scheduler.wait(now)
+    }
+
+    /// Whether everything had its latency to be repeated in.
+    #[must_use]
+    pub fn is_drained(&self, now: Instant) -> bool {
+        self.first_payload.is_none() || now >= self.last_payload + self.config.latency
+    }
+
+    fn drain_flow(&mut self) {
+        loop {
+            match self.flow.poll_output() {
+                rist_sender::Output::Send { number, created, len, repeat } => {
+                    if !repeat && self.unproven() {
+                        self.send_everywhere(number);
+                    } else {
+                        self.scheduler.push(number, Waiting { created, len, repeat });
+                    }
+                }
+                rist_sender::Output::Rtcp { path, data } => {
+                    self.out.push_back(Output::Rtcp { link: path, data });
+                }
+                rist_sender::Output::Heard { path } => self.links[path].heard(self.now),
+                rist_sender::Output::Echo { path, sent_at, rtt } => {
+                    self.links[path].proof(self.now, sent_at, rtt);
+                }
+                rist_sender::Output::Lost { path, .. } => {
+                    self.links[path].loss.lost(self.now);
+                    self.counts[path].lost += 1;
+                }
+                rist_sender::Output::Timeout(at) => {
+                    self.report_due = at;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether there is a choice of links and nothing to choose by.
+    fn unproven(&self) -> bool {
+        self.links.len() > 1
+            && self.first_payload.is_some_and(|first| self.now < first + UNPROVEN)
+            && self.links.iter().all(|link| link.state == LinkState::Probe)
+    }
+
+    fn send_everywhere(&mut self, number: u64) {
+        for link in candidates(&self.links) {
+            self.send(number, link, false);
+        }
+    }
+
+    fn send(&mut self, number: u64, link: usize, repeat: bool) {
+        let Some(media) = self.flow.take(self.now, number, link, repeat) else { return };
+        let len = media.len();
+        self.links[link].sent(self.now, len);
+        let counts = &mut self.counts[link];
+        counts.packets += 1;
+        counts.bytes += len as u64;
+        counts.retransmitted += u64::from(repeat);
+        self.out.push_back(Output::Rtp { link, media });
+    }
+
+    fn dispatch(&mut self) {
+        while self.scheduler.len() > 0 {
+            let next = self.scheduler.next(self.now, &self.links, &self.backup, self.config.latency);
+            let Some(dispatch) = next else { return };
+            self.send(dispatch.number, dispatch.link, dispatch.repeat);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.next_tick = self.now + TICK;
+        let alone = self.links.iter().filter(|link| link.available()).count() < 2;
+        let interval = if alone { rist_sender::REPORT_INTERVAL } else { REPORT_INTERVAL };
+        for index in 0..self.links.len() {
+            let counts = &mut self.counts[index];
+            counts.rate.turn(self.now, counts.bytes);
+            let died = self.links[index].tick(self.now, alone, interval);
+            // What the others can repeat is not waited for.
+            if let Some(since) = died.filter(|_| self.links.iter().any(Link::trusted)) {
+                let input = rist_sender::Input::Reclaim { path: index, since };
+                self.flow.handle_input(self.now, input);
+                self.drain_flow();
+            }
+        }
+    }
+
+    /// What was counted and estimated.
+    #[must_use]
+    pub fn stats(&self, now: Instant) -> BondStats {
+        let flow = self.flow.counters();
+        let usable = candidates(&self.links);
+        BondStats {
+            packets: flow.packets,
+            payload_bytes: flow.bytes,
+            retransmitted: self.counts.iter().map(|counts| counts.retransmitted).sum(),
+            requested: flow.requested,
+            refused: flow.refused,
+            discarded: self.scheduler.discarded,
+            pending: self.scheduler.len() as u64,
+            pending_ms: self.scheduler.wait(now).as_secs_f64() * 1e3,
+            capacity_bps: usable.iter().map(|&link| self.links[link].capacity.bps() as u64).sum(),
+            rejected_datagrams: flow.rejected,
+            links: (0..self.links.len()).map(|index| self.link_stats(index)).collect(),
+        }
+    }
+
+    fn link_stats(&self, index: usize) -> LinkStats {
+        let (link, counts, config) = (&self.links[index], &self.counts[index], &self.config.links[index]);
+        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+        LinkStats {
+            id: config.id,
+            interface: config.interface.clone(),
+            state: if link.available() { link.state } else { LinkState::Dead },
+            rtt_ms: link.rtt().map_or(0.0, ms),
+            loss_rate: link.loss.rate(),
+            capacity_bps: link.capacity.bps() as u64,
+            sent_bytes: counts.bytes,
+            sent_packets: counts.packets,
+            sent_bps: counts.rate.bps(),
+            lost: counts.lost,
+            retransmitted: counts.retransmitted,
+            in_flight_bytes: link.in_flight_bytes(),
+            queue_ms: ms(link.queue()),
+            error: link.error.clone(),
+        }
+    }
+}

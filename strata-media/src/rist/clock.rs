@@ -1,0 +1,168 @@
+//! When a packet is to be put out: constant latency by RTP time stamps, while two clocks drift apart.
+
+use std::time::{Duration, Instant};
+
+use super::rtp::CLOCK_HZ;
+use super::sequence::extend_timestamp;
+
+/// The least transit time is taken from the last one to two of these: long enough that a queue on a link, which
+/// comes and goes, is not taken for drift.
+const WINDOW: Duration = Duration::from_secs(10);
+/// How fast playout may be moved: 500 µs per second. Crystals differ by up to 200.
+const SLEW_PER_SECOND: i64 = 500_000;
+
+/// Maps time stamps of one source to playout times.
+///
+/// *Transit* is arrival minus time stamp, from an arbitrary origin: it grows with delay. Playout is at time stamp
+/// + `offset` + latency, where `offset` follows the least transit, which is that of an undelayed packet.
+#[derive(Debug)]
+pub(super) struct Clock {
+    reference: Instant,
+    /// Extended time stamp of the first packet, and of the newest.
+    first: i64,
+    newest: i64,
+    /// ns.
+    offset: i64,
+    window: Window,
+    /// Until when `offset` was moved; `None` while it still follows at once.
+    slewed: Option<Instant>,
+    /// Interarrival jitter (RFC 3550, 6.4.1), ns, and the transit it was last computed from.
+    jitter: i64,
+    last_transit: i64,
+}
+
+#[derive(Debug)]
+struct Window {
+    started: Instant,
+    current: i64,
+    previous: i64,
+}
+
+impl Clock {
+    /// A clock set by its first packet.
+    pub(super) fn new(now: Instant, timestamp: u32) -> Self {
+        Self {
+            reference: now,
+            first: timestamp.into(),
+            newest: timestamp.into(),
+            offset: 0,
+            window: Window { started: now, current: 0, previous: 0 },
+            slewed: None,
+            jitter: 0,
+            last_transit: 0,
+        }
+    }
+
+    /// The time stamp beyond its wraps.
+    pub(super) fn extend(&self, timestamp: u32) -> i64 {
+        extend_timestamp(self.newest, timestamp)
+    }
+
+    /// How much later than an undelayed packet this one arrives, ns; negative when earlier.
+    pub(super) fn delay(&self, now: Instant, timestamp: u32) -> i64 {
+        self.transit(now, self.extend(timestamp)) - self.offset
+    }
+
+    fn transit(&self, now: Instant, timestamp: i64) -> i64 {
+        let arrival = now.saturating_duration_since(self.reference).as_nanos() as i64;
+        arrival - ticks_to_ns(timestamp - self.first)
+    }
+
+    /// Takes the arrival of a packet that was not repeated.
+    pub(super) fn observe(&mut self, now: Instant, timestamp: i64) {
+        self.newest = self.newest.max(timestamp);
+        let transit = self.transit(now, timestamp);
+        self.jitter += ((transit - self.last_transit).abs() - self.jitter) / 16;
+        self.last_transit = transit;
+        let window = &mut self.window;
+        window.current = window.current.min(transit);
+        if now >= window.started + WINDOW {
+            *window = Window { started: now, current: transit, previous: window.current };
+        }
+        let target = window.current.min(window.previous);
+        match self.slewed {
+            None => self.offset = target,
+            Some(since) => {
+                let elapsed = now.saturating_duration_since(since).as_nanos() as i64;
+                let most = elapsed.min(1_000_000_000) * SLEW_PER_SECOND / 1_000_000_000;
+                // Short steps would round to nothing; they are saved up.
+                if most > 0 {
+                    self.offset += (target - self.offset).clamp(-most, most);
+                    self.slewed = Some(now);
+                }
+            }
+        }
+    }
+
+    /// From now on playout moves only slowly: something was put out.
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.slewed.get_or_insert(now);
+    }
+
+    /// When a packet is to be put out.
+    pub(super) fn due(&self, timestamp: i64, latency: Duration) -> Instant {
+        let after = ticks_to_ns(timestamp - self.first) + self.offset + latency.as_nanos() as i64;
+        let magnitude = Duration::from_nanos(after.unsigned_abs());
+        if after >= 0 {
+            self.reference + magnitude
+        } else {
+            self.reference.checked_sub(magnitude).unwrap_or(self.reference)
+        }
+    }
+
+    /// Interarrival jitter in ticks.
+    pub(super) fn jitter(&self) -> u32 {
+        (self.jitter * CLOCK_HZ as i64 / 1_000_000_000).clamp(0, u32::MAX.into()) as u32
+    }
+}
+
+fn ticks_to_ns(ticks: i64) -> i64 {
+    // 1 000 000 000 / 90 000 = 100 000 / 9; a stream's ticks fit for 32 years.
+    ticks.saturating_mul(100_000) / 9
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+
+    const LATENCY: Duration = Duration::from_millis(1000);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn playout_is_latency_after_the_least_delayed_packet() {
+        let start = Instant::now();
+        let mut clock = Clock::new(start, u32::MAX - 100);
+        clock.observe(start, clock.first);
+        // 20 ms of stream later, by a link that is 15 ms faster; the time stamp wraps.
+        let next = clock.extend((u32::MAX - 100).wrapping_add(1800));
+        clock.observe(start + ms(5), next);
+        assert_eq!(clock.due(next, LATENCY), start + ms(1005));
+        // Settled: a packet that is faster still moves nothing at once.
+        clock.settle(start + ms(5));
+        clock.observe(start + ms(6), next + 900);
+        let moved = clock.due(next, LATENCY).duration_since(start).abs_diff(ms(1005));
+        assert!(moved < Duration::from_micros(1));
+    }
+
+    /// Sender's clock 100 ppm fast or slow for an hour: the latency stays within 3 ms.
+    #[test]
+    fn drift_is_followed() {
+        for ppm in [100i64, -100] {
+            let start = Instant::now();
+            let mut clock = Clock::new(start, 0);
+            clock.settle(start);
+            for i in 0..360_000i64 {
+                let now = start + ms(10) * i as u32;
+                let timestamp = (i * 900) + i * 900 * ppm / 1_000_000;
+                let extended = clock.extend(timestamp as u32);
+                clock.observe(now, extended);
+                let error = clock.due(extended, LATENCY).duration_since(now).as_micros() as i64 - 1_000_000;
+                assert!(error.abs() < 3000, "{ppm} ppm, after {i}: {error} µs");
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! One stream at the receiver: packets put into order, asked for again, and held until their playout time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::clock::Clock;
+use super::missing::Missing;
+use super::rtcp::{Loss, ReportBlock};
+use super::rtp::Header;
+use super::sequence::{ORIGIN, extend};
+
+/// Numbers from the next one to be put out to the highest one received.
+const MAX_WINDOW: u64 = 1 << 15;
+/// A packet further away from the highest one belongs to another source (RFC 3550, A.1, has 3000; 10 s without any
+/// link at 10 Mbit/s are 9500).
+const MAX_JUMP: u64 = 20_000;
+/// So many numbers before the first packet are taken, until something was put out.
+const MAX_EARLY: u64 = 1024;
+/// A packet may be that much later than its latency, or earlier than the fastest so far, before it is taken for
+/// one of another source.
+const MAX_LATER: Duration = Duration::from_secs(5);
+const MAX_EARLIER: Duration = Duration::from_secs(1);
+/// Numbers given up last, to tell late packets from duplicates.
+const MAX_GIVEN_UP: usize = 1024;
+
+/// A packet of the stream, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Packet {
+    /// The RTP payload.
+    pub payload: Bytes,
+    /// Sequence number, extended over wraps.
+    pub sequence: u64,
+    /// RTP time stamp.
+    pub timestamp: u32,
+    /// Packets lost for good right before this one.
+    pub lost_before: u64,
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Stored,
+    Recovered,
+    Duplicate,
+    Late,
+    Overflow,
+}
+
+#[derive(Debug)]
+pub(super) struct Flow {
+    ssrc: u32,
+    latency: Duration,
+    reorder: Duration,
+    clock: Clock,
+    /// Number of the first slot: the next packet to be put out.
+    next: u64,
+    slots: VecDeque<Option<Held>>,
+    /// Slots that hold a packet.
+    held: u64,
+    /// Index of the first slot that holds a packet.
+    head: usize,
+    missing: Missing,
+    given_up: VecDeque<u64>,
+    /// First number, and how many packets came, duplicates not counted.
+    first: u64,
+    came: u64,
+    reported: (u64, u64),
+    lost: u64,
+    last_arrival: Instant,
+    started: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    payload: Bytes,
+    /// Extended.
+    timestamp: i64,
+}
+
+impl Flow {
+    /// A stream that starts with the packet `header`, which is to be [inserted](Self::insert) next.
+    pub(super) fn new(now: Instant, header: &Header, latency: Duration, reorder: Duration) -> Self {
+        let first = ORIGIN + u64::from(header.sequence);
+        Self {
+            ssrc: header.stream(),
+            latency,
+            reorder,
+            clock: Clock::new(now, header.timestamp),
+            next: first,
+            slots: VecDeque::new(),
+            held: 0,
+            head: 0,
+            missing: Missing::default(),
+            given_up: VecDeque::new(),
+            first,
+            came: 0,
+            reported: (0, 0),
+            lost: 0,
+            last_arrival: now,
+            started: false,
+        }
+    }
+
+    pub(super) fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// Packets held.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Packets that came, duplicates not counted.
+    pub(super) fn came(&self) -> u64 {
+        self.came
+    }
+
+    /// Time since the last packet.
+    pub(super) fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_arrival)
+    }
+
+    /// Number after the highest one received.
+    fn end(&self) -> u64 {
+        self.next + self.slots.len() as u64
+    }
+
+    /// Whether a packet can be of this stream: same source, and a sequence number and a time stamp that fit.
+    pub(super) fn fits(&self, now: Instant, header: &Header) -> bool {
+        let number = extend(self.end(), header.sequence);
+        let delay = self.clock.delay(now, header.timestamp);
+        header.stream() == self.ssrc
+            && number.abs_diff(self.end()) <= MAX_JUMP
+            && delay <= (self.latency + MAX_LATER).as_nanos() as i64
+            && delay >= -(MAX_EARLIER.as_nanos() as i64)
+    }
+
+    /// Takes a packet that [fits](Self::fits).
+    pub(super) fn insert(&mut self, now: Instant, header: &Header, payload: Bytes) -> Outcome {
+        let number = extend(self.end(), header.sequence);
+        let timestamp = self.clock.extend(header.timestamp);
+        if number < self.next && !self.make_room_before(now, number) {
+            return match self.given_up.binary_search(&number) {
+                Ok(index) => {
+                    self.given_up.remove(index);
+                    Outcome::Late
+                }
+                Err(_) => Outcome::Duplicate,
+            };
+        }
+        let index = (number - self.next) as usize;
+        if number >= self.end() {
+            if number - self.next >= MAX_WINDOW {
+                return Outcome::Overflow;
+            }
+            self.missing.push_back(self.end()..number, now + self.reorder);
+            self.slots.resize_with(index + 1, || None);
+        } else if self.slots[index].is_some() {
+            return Outcome::Duplicate;
+        } else {
+            self.missing.remove(number);
+        }
+        if !header.is_retransmission() {
+            self.clock.observe(now, timestamp);
+        }
+        self.slots[index] = Some(Held { payload, timestamp });
+        self.head = if self.held == 0 { index } else { self.head.min(index) };
+        self.held += 1;
+        self.came += 1;
+        self.last_arrival = now;
+        if header.is_retransmission() { Outcome::Recovered } else { Outcome::Stored }
+    }
+
+    /// At the start, packets may come that were sent before the first one: by a slower link.
+    fn make_room_before(&mut self, now: Instant, number: u64) -> bool {
+        if self.started || self.next - number > MAX_EARLY {
+            return false;
+        }
+        let count = (self.next - number) as usize;
+        self.missing.push_front(number + 1..self.next, now + self.reorder);
+        for _ in 0..count {
+            self.slots.push_front(None);
+        }
+        self.head += count;
+        (self.next, self.first) = (number, number);
+        true
+    }
+
+    /// When the next packet is to be put out.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let held = self.slots.get(self.head)?.as_ref()?;
+        Some(self.clock.due(held.timestamp, self.latency))
+    }
+
+    /// The next packet, if its time has come. What is missing before it is given up.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Packet> {
+        if self.due().is_none_or(|due| due > now) {
+            return None;
+        }
+        let lost_before = self.head as u64;
+        if lost_before > 0 {
+            self.give_up(lost_before);
+        }
+        let held = self.slots.pop_front().flatten()?;
+        let sequence = self.next;
+        self.next += 1;
+        self.held -= 1;
+        if self.held > 0 {
+            self.head = self.slots.iter().position(Option::is_some).unwrap_or(0);
+        }
+        self.started = true;
+        self.clock.settle(now);
+        Some(Packet { payload: held.payload, sequence, timestamp: held.timestamp as u32, lost_before })
+    }
+
+    fn give_up(&mut self, count: u64) {
+        for number in self.next..self.next + count {
+            self.slots.pop_front();
+            if self.given_up.len() == MAX_GIVEN_UP {
+                self.given_up.pop_front();
+            }
+            self.given_up.push_back(number);
+        }
+        self.next += count;
+        self.lost += count;
+        self.head = 0;
+        self.missing.forget_below(self.next);
+    }
+
+    /// Packets given up.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// When to ask for packets next.
+    pub(super) fn request_due(&self) -> Option<Instant> {
+        self.missing.due()
+    }
+
+    /// Puts what is to be asked for now into `out`; returns how many packets that is.
+    pub(super) fn requests(
+        &mut self,
+        now: Instant,
+        retry: Duration,
+        room: usize,
+        out: &mut Vec<Loss>,
+    ) -> usize {
+        self.missing.collect(now, retry, room, out)
+    }
+
+    /// What the receiver report says (RFC 3550, A.3).
+    pub(super) fn report(&mut self) -> ReportBlock {
+        let expected = self.end() - self.first;
+        let lost = expected.saturating_sub(self.came);
+        let (expected_before, came_before) = self.reported;
+        self.reported = (expected, self.came);
+        let interval = expected.saturating_sub(expected_before);
+        let lost_now = interval.saturating_sub(self.came - came_before);
+        ReportBlock {
+            ssrc: self.ssrc,
+            fraction_lost: (lost_now * 256).checked_div(interval).unwrap_or(0).min(255) as u8,
+            cumulative_lost: lost.min(0x7f_ffff) as i32,
+            highest: (self.end() - 1).wrapping_sub(ORIGIN) as u32,
+            jitter: self.clock.jitter(),
+            last_report: 0,
+            delay: 0,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a sender keeps, to repeat it.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::sequence::{ORIGIN, extend};
+
+/// Most packets kept: half the sequence space, so that a number names one packet.
+pub(super) const MAX_PACKETS: usize = 1 << 15;
+
+/// One packet and what became of it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) payload: Bytes,
+    pub(super) timestamp: u32,
+    /// When it was given to the sender.
+    pub(super) created: Instant,
+    /// When and on which path it was last sent.
+    pub(super) last: Option<(Instant, usize)>,
+    /// How often it was sent.
+    pub(super) sends: u8,
+    /// Already to be sent again.
+    pub(super) asked: bool,
+}
+
+/// Packets by sequence number, oldest first.
+#[derive(Debug)]
+pub(super) struct History {
+    entries: VecDeque<Entry>,
+    /// Number of the next packet.
+    next: u64,
+    bytes: usize,
+}
+
+impl History {
+    /// An empty history whose first packet gets the number `first`.
+    pub(super) fn new(first: u16) -> Self {
+        Self { entries: VecDeque::new(), next: ORIGIN + u64::from(first), bytes: 0 }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) -> u64 {
+        if self.entries.len() == MAX_PACKETS {
+            self.pop();
+        }
+        self.bytes += entry.payload.len();
+        self.entries.push_back(entry);
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn pop(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.bytes -= entry.payload.len();
+        }
+    }
+
+    /// Forgets what was created before `oldest`.
+    pub(super) fn expire(&mut self, oldest: Instant) {
+        while self.entries.front().is_some_and(|entry| entry.created < oldest) {
+            self.pop();
+        }
+    }
+
+    /// Payload bytes kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Packets kept.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn first(&self) -> u64 {
+        self.next - self.entries.len() as u64
+    }
+
+    /// The number that `sequence` stands for, seen from the last packet sent.
+    pub(super) fn number(&self, sequence: u16) -> u64 {
+        extend(self.next - 1, sequence)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Entry> {
+        let index = usize::try_from(number.checked_sub(self.first())?).ok()?;
+        self.entries.get_mut(index)
+    }
+
+    /// Every packet with its number.
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (u64, &mut Entry)> {
+        let first = self.first();
+        self.entries.iter_mut().enumerate().map(move |(index, entry)| (first + index as u64, entry))
+    }
+}

@@ -1,0 +1,164 @@
+//! Packets that are missing, and when to ask for them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::rtcp::Loss;
+
+/// How often one packet is asked for.
+const MAX_REQUESTS: u16 = 40;
+/// Entries in one request (TR-06-1, 5.3.2: 16 or fewer are recommended).
+pub(super) const MAX_ENTRIES: usize = 16;
+
+/// The missing packets of a stream, by number.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    list: VecDeque<Gap>,
+    /// No packet is to be asked for earlier; `None` when none is missing.
+    earliest: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Gap {
+    number: u64,
+    due: Instant,
+    requests: u16,
+}
+
+impl Missing {
+    /// Adds packets above all those added before, to be asked for at `due`.
+    pub(super) fn push_back(&mut self, numbers: std::ops::Range<u64>, due: Instant) {
+        self.note(&numbers, due);
+        self.list.extend(numbers.map(|number| Gap { number, due, requests: 0 }));
+    }
+
+    /// Adds packets below all those added before.
+    pub(super) fn push_front(&mut self, numbers: std::ops::Range<u64>, due: Instant) {
+        self.note(&numbers, due);
+        for number in numbers.rev() {
+            self.list.push_front(Gap { number, due, requests: 0 });
+        }
+    }
+
+    fn note(&mut self, numbers: &std::ops::Range<u64>, due: Instant) {
+        if !numbers.is_empty() {
+            self.earliest = Some(self.earliest.map_or(due, |earliest| earliest.min(due)));
+        }
+    }
+
+    /// Takes a packet off that has come; whether it had been asked for.
+    pub(super) fn remove(&mut self, number: u64) -> bool {
+        let Ok(index) = self.list.binary_search_by_key(&number, |gap| gap.number) else { return false };
+        let asked = self.list.remove(index).is_some_and(|gap| gap.requests > 0);
+        if self.list.is_empty() {
+            self.earliest = None;
+        }
+        asked
+    }
+
+    /// Takes all packets below `number` off.
+    pub(super) fn forget_below(&mut self, number: u64) {
+        while self.list.front().is_some_and(|gap| gap.number < number) {
+            self.list.pop_front();
+        }
+        if self.list.is_empty() {
+            self.earliest = None;
+        }
+    }
+
+    /// When to [collect](Self::collect) next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// Puts what is to be asked for now into `out`, as runs, at most `room` of them; each is to be asked for again
+    /// after `retry`. Returns how many packets that is.
+    pub(super) fn collect(
+        &mut self,
+        now: Instant,
+        retry: Duration,
+        room: usize,
+        out: &mut Vec<Loss>,
+    ) -> usize {
+        let mut count = 0;
+        let mut earliest: Option<Instant> = None;
+        let mut last = None;
+        for gap in &mut self.list {
+            if gap.requests < MAX_REQUESTS && gap.due <= now {
+                let follows = last.is_some_and(|last| last + 1 == gap.number);
+                let fits = out.len() < room;
+                match out.last_mut() {
+                    Some(run) if follows && run.additional < u16::MAX => run.additional += 1,
+                    _ if fits => out.push(Loss { first: gap.number as u16, additional: 0 }),
+                    _ => {
+                        earliest = Some(now);
+                        break;
+                    }
+                }
+                last = Some(gap.number);
+                gap.requests += 1;
+                gap.due = now + retry;
+                count += 1;
+            }
+            if gap.requests < MAX_REQUESTS {
+                earliest = Some(earliest.map_or(gap.due, |earliest| earliest.min(gap.due)));
+            }
+        }
+        self.earliest = earliest;
+        count
+    }
+}
+
+/// Writes runs as pairs of a first number and a mask of the 16 after it; at most `room` pairs, the rest is left out.
+pub(super) fn bitmasks(losses: &[Loss], room: usize) -> Vec<(u16, u16)> {
+    let mut entries: Vec<(u16, u16)> = Vec::new();
+    for loss in losses {
+        for offset in 0..=loss.additional {
+            let number = loss.first.wrapping_add(offset);
+            let fits = entries.len() < room;
+            match entries.last_mut() {
+                Some((first, mask)) if (1..=16).contains(&number.wrapping_sub(*first)) => {
+                    *mask |= 1 << (number.wrapping_sub(*first) - 1);
+                }
+                _ if fits => entries.push((number, 0)),
+                _ => return entries,
+            }
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_asked_for_when_due_and_again_after_retry() {
+        let now = Instant::now();
+        let (reorder, retry) = (Duration::from_millis(70), Duration::from_millis(100));
+        let mut missing = Missing::default();
+        missing.push_back(0xffff..0x1_0002, now + reorder);
+        missing.push_back(0x1_0005..0x1_0006, now + reorder);
+        let mut out = Vec::new();
+        assert_eq!(missing.collect(now, retry, 16, &mut out), 0);
+        assert_eq!(missing.due(), Some(now + reorder));
+        assert_eq!(missing.collect(now + reorder, retry, 16, &mut out), 4);
+        assert_eq!(out, [Loss { first: 0xffff, additional: 2 }, Loss { first: 5, additional: 0 }]);
+        assert!(missing.remove(0x1_0000));
+        assert!(!missing.remove(0x1_0000));
+        out.clear();
+        assert_eq!(missing.collect(now + reorder + retry, retry, 1, &mut out), 1);
+        assert_eq!(out, [Loss { first: 0xffff, additional: 0 }]);
+        assert_eq!(missing.due(), Some(now + reorder + retry));
+        missing.forget_below(0x2_0000);
+        assert_eq!(missing.due(), None);
+    }
+
+    #[test]
+    fn masks_cover_the_same_packets() {
+        let losses = [Loss { first: 0xfffe, additional: 17 }, Loss { first: 20, additional: 0 }];
+        assert_eq!(bitmasks(&losses, 16), [(0xfffe, 0xffff), (15, 1 << 4)]);
+        assert_eq!(bitmasks(&losses, 1), [(0xfffe, 0xffff)]);
+    }
+}

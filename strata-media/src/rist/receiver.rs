@@ -1,0 +1,414 @@
+//! The receiving machine: one stream out of everything that comes in by any number of socket pairs.
+//!
+//! Packets are merged by the upper 31 bits of their SSRC. The machine locks to a stream; another one is taken up
+//! when the first has fallen silent and was put out to its end.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::error::DecodeError;
+use super::flow::{Flow, Outcome, Packet};
+use super::missing::{self, MAX_ENTRIES};
+use super::peers::{FORGET, Peers};
+use super::rtcp::{self, Compound, Loss, Writer};
+use super::rtp::{self, Header, RETRANSMISSION_BIT};
+use super::seed::Seed;
+use super::stats::{PathStats, ReceiverStats};
+
+/// Longest time between two reports (TR-06-1, 5.2.1).
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+/// Requests are collected this long before they are sent, so that neighbours share a datagram.
+const REQUEST_TICK: Duration = Duration::from_millis(5);
+/// Datagrams of requests at a time.
+const MAX_REQUEST_DATAGRAMS: usize = 8;
+/// Requests per packet that fit into the latency (TR-06-1, appendix B), when the round-trip time is not known.
+const REQUESTS: u32 = 7;
+/// Shortest time between two requests for one packet.
+const MIN_RETRY: Duration = Duration::from_millis(20);
+/// A stream that is silent for so long, and put out to its end, may be replaced.
+const SILENCE: Duration = Duration::from_millis(500);
+/// Packets another stream must have sent before it is taken up.
+const PROBATION: u64 = 2;
+/// Source addresses of the stream that are remembered.
+const MAX_SOURCES: usize = 32;
+
+/// How packets are asked for; senders support both (TR-06-1, 5.3.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NackForm {
+    /// RIST's own packet: first number and how many more.
+    #[default]
+    Range,
+    /// RFC 4585: first number and a mask of the next 16.
+    Bitmask,
+}
+
+/// What a receiver is made of.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReceiverConfig {
+    /// How many local socket pairs there are.
+    pub links: usize,
+    /// Constant time from the arrival of an undelayed packet to its playout.
+    pub latency: Duration,
+    /// How long a packet may be out of order before it is asked for; 7 % of the latency, at most 70 ms, when `None`
+    /// (TR-06-1, appendix B: 70 ms of 1000).
+    pub reorder: Option<Duration>,
+    /// How packets are asked for.
+    pub nack: NackForm,
+    /// Canonical name.
+    pub cname: String,
+    /// Where the SSRC comes from; to be random outside of tests.
+    pub seed: u64,
+}
+
+impl ReceiverConfig {
+    /// `links` socket pairs, 1000 ms.
+    #[must_use]
+    pub fn new(links: usize, seed: u64) -> Self {
+        Self {
+            links,
+            latency: Duration::from_millis(1000),
+            reorder: None,
+            nack: NackForm::Range,
+            cname: "strata".to_owned(),
+            seed,
+        }
+    }
+}
+
+/// What happens to a receiver.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// A datagram came in on an RTP port.
+    Rtp {
+        /// The socket pair.
+        link: usize,
+        /// Where from.
+        from: SocketAddr,
+        /// The datagram.
+        data: Bytes,
+    },
+    /// A datagram came in on an RTCP port.
+    Rtcp {
+        /// The socket pair.
+        link: usize,
+        /// Where from.
+        from: SocketAddr,
+        /// The datagram.
+        data: &'a [u8],
+    },
+    /// The time of [`Output::Timeout`] has come.
+    Timeout,
+}
+
+/// What a receiver wants.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send this datagram from an RTCP port.
+    Transmit {
+        /// The socket pair.
+        link: usize,
+        /// Where to.
+        to: SocketAddr,
+        /// The datagram.
+        data: Vec<u8>,
+    },
+    /// The next packet of the stream, at its time.
+    Packet(Packet),
+    /// Nothing more until then, or until the next input.
+    Timeout(Instant),
+}
+
+/// The receiving machine.
+#[derive(Debug)]
+pub struct Receiver {
+    config: ReceiverConfig,
+    ssrc: u32,
+    current: Option<Flow>,
+    /// What comes instead of `current`, once that is silent.
+    candidate: Option<Flow>,
+    /// Where packets of the current stream came from.
+    sources: Vec<(usize, IpAddr)>,
+    peers: Peers,
+    /// Requests are not sent before.
+    next_request: Instant,
+    next_forget: Instant,
+    now: Instant,
+    /// Lost packets of streams before the current one.
+    lost_before: u64,
+    stats: ReceiverStats,
+    out: VecDeque<Output>,
+}
+
+impl Receiver {
+    /// A receiver that starts at `now`.
+    #[must_use]
+    pub fn new(now: Instant, config: ReceiverConfig) -> Self {
+        let mut seed = Seed::new(config.seed);
+        let stats = ReceiverStats {
+            latency: config.latency,
+            paths: vec![PathStats::default(); config.links],
+            ..ReceiverStats::default()
+        };
+        Self {
+            ssrc: seed.next() as u32 & !RETRANSMISSION_BIT,
+            peers: Peers::new(seed.next()),
+            config,
+            current: None,
+            candidate: None,
+            sources: Vec::new(),
+            next_request: now,
+            next_forget: now + FORGET,
+            now,
+            lost_before: 0,
+            stats,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self, now: Instant) -> ReceiverStats {
+        let mut stats = self.stats.clone();
+        stats.lost_packets = self.lost_before;
+        if let Some(flow) = &self.current {
+            stats.lost_packets += flow.lost();
+            stats.buffered_packets = flow.held();
+            stats.idle = Some(flow.silence(now));
+            stats.ssrc = Some(flow.ssrc());
+        }
+        for (link, path) in stats.paths.iter_mut().enumerate() {
+            path.rtt = self.peers.rtt(link);
+        }
+        stats
+    }
+
+    /// Takes what happened. Then [`Receiver::poll_output`] until it gives a timeout.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Rtp { link, from, data } => {
+                if self.rtp(link, from, data).is_err() {
+                    self.stats.rejected_datagrams += 1;
+                }
+            }
+            Input::Rtcp { link, from, data } => {
+                if self.rtcp(link, from, data).is_err() {
+                    self.stats.rejected_datagrams += 1;
+                }
+            }
+            Input::Timeout => {}
+        }
+        self.request();
+        self.report();
+        if self.now >= self.next_forget {
+            self.next_forget = self.now + FORGET;
+            self.peers.forget_old(self.now);
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(output) = self.out.pop_front() {
+            return output;
+        }
+        self.replace();
+        if let Some(packet) = self.current.as_mut().and_then(|flow| flow.pop(self.now)) {
+            self.stats.delivered_packets += 1;
+            self.stats.delivered_bytes += packet.payload.len() as u64;
+            return Output::Packet(packet);
+        }
+        Output::Timeout(self.timeout())
+    }
+
+    fn timeout(&self) -> Instant {
+        let flow = self.current.as_ref();
+        let due = flow.and_then(Flow::due);
+        let request = flow.and_then(Flow::request_due).map(|at| at.max(self.next_request));
+        let request = request.filter(|_| self.peers.confirmed().next().is_some());
+        let report = self.peers.confirmed().map(|peer| peer.next_report).min();
+        // A stream that waits to be taken up is looked at again when it would be put out.
+        let candidate = self.candidate.as_ref().and_then(Flow::due).map(|at| at.max(self.now + REQUEST_TICK));
+        [due, request, report, candidate].into_iter().flatten().fold(self.next_forget, Instant::min)
+    }
+
+    fn reorder(&self) -> Duration {
+        self.config.reorder.unwrap_or_else(|| (self.config.latency * 7 / 100).min(Duration::from_millis(70)))
+    }
+
+    /// Time between two requests for one packet: a round trip by the slowest path and some, so that what was
+    /// repeated has had the time to come.
+    fn retry(&self) -> Duration {
+        let most = self.config.latency.saturating_sub(self.reorder()) / REQUESTS;
+        let slowest = self.peers.confirmed().filter_map(|peer| peer.echo.srtt()).max();
+        slowest.map_or(most, |rtt| rtt * 5 / 4 + Duration::from_millis(10)).max(MIN_RETRY)
+    }
+
+    fn rtp(&mut self, link: usize, from: SocketAddr, data: Bytes) -> Result<(), DecodeError> {
+        let (header, payload) = Header::decode(&data)?;
+        if let Some(path) = self.stats.paths.get_mut(link) {
+            path.packets += 1;
+            path.bytes += data.len() as u64;
+        }
+        let (now, payload) = (self.now, data.slice(payload));
+        if self.current.is_none() {
+            self.current = Some(Flow::new(now, &header, self.config.latency, self.reorder()));
+        }
+        match &mut self.current {
+            Some(flow) if flow.fits(now, &header) => {
+                let outcome = flow.insert(now, &header, payload);
+                self.count(outcome);
+                let source = (link, from.ip());
+                if self.sources.len() < MAX_SOURCES && !self.sources.contains(&source) {
+                    self.sources.push(source);
+                }
+            }
+            _ => self.other(header, payload),
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Stored => {}
+            Outcome::Recovered => self.stats.recovered_packets += 1,
+            Outcome::Duplicate => self.stats.duplicate_packets += 1,
+            Outcome::Late => self.stats.late_packets += 1,
+            Outcome::Overflow => self.stats.overflowed_packets += 1,
+        }
+    }
+
+    /// Takes a packet that is not of the current stream.
+    fn other(&mut self, header: Header, payload: Bytes) {
+        let now = self.now;
+        if self.candidate.as_ref().is_none_or(|flow| flow.silence(now) >= SILENCE) {
+            self.candidate = Some(Flow::new(now, &header, self.config.latency, self.reorder()));
+        }
+        match &mut self.candidate {
+            Some(flow) if flow.fits(now, &header) => {
+                flow.insert(now, &header, payload);
+            }
+            _ => self.stats.rejected_datagrams += 1,
+        }
+    }
+
+    /// Lets another stream take the current one's place, when that has ended.
+    fn replace(&mut self) {
+        let (Some(current), Some(candidate)) = (&self.current, &mut self.candidate) else { return };
+        let patience = SILENCE.min(self.config.latency);
+        let ended = current.held() == 0 && current.silence(self.now) >= patience;
+        if ended && candidate.came() >= PROBATION {
+            self.lost_before += current.lost();
+            self.current = self.candidate.take();
+            self.sources.clear();
+            self.peers.doubt_all();
+            self.stats.restarts += 1;
+        } else if candidate.due().is_some_and(|due| due <= self.now) {
+            // The current stream goes on; the other one's packets are not wanted.
+            while candidate.pop(self.now).is_some() {
+                self.stats.rejected_datagrams += 1;
+            }
+        }
+    }
+
+    fn rtcp(&mut self, link: usize, from: SocketAddr, data: &[u8]) -> Result<(), DecodeError> {
+        let compound = Compound::parse(data)?;
+        if let Some(path) = self.stats.paths.get_mut(link) {
+            path.rtcp_packets += 1;
+        }
+        let stream = self.current.as_ref().map(Flow::ssrc);
+        let known = self.sources.contains(&(link, from.ip()));
+        let (now, ssrc) = (self.now, self.ssrc);
+        let Some(peer) = self.peers.hear(now, link, from) else { return Ok(()) };
+        peer.confirmed |= known;
+        for packet in compound {
+            match packet? {
+                rtcp::Packet::SenderReport { ssrc, ntp, .. } => {
+                    peer.confirmed |= stream.is_some_and(|stream| rtp::stream(ssrc) == stream);
+                    peer.report = Some(((ntp >> 16) as u32, now));
+                }
+                rtcp::Packet::EchoRequest { timestamp, padding, .. } if peer.may_answer(now) => {
+                    let mut writer = Writer::new();
+                    writer.receiver_report(ssrc, None);
+                    writer.source_description(ssrc, &self.config.cname);
+                    writer.echo_response(ssrc, timestamp, 0, padding);
+                    self.out.push_back(Output::Transmit { link, to: from, data: writer.finish() });
+                }
+                rtcp::Packet::EchoResponse { timestamp, processing_us, .. } => {
+                    peer.echo.answer(now, timestamp, processing_us);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the reports that are due: RR, SDES, echo request.
+    fn report(&mut self) {
+        let now = self.now;
+        let Some(flow) = &mut self.current else { return };
+        let mut block = None;
+        for peer in self.peers.confirmed_mut().filter(|peer| peer.next_report <= now) {
+            peer.next_report = now + REPORT_INTERVAL;
+            let block = block.get_or_insert_with(|| flow.report());
+            (block.last_report, block.delay) = peer.report.map_or((0, 0), |(ntp, at)| {
+                let since = now.saturating_duration_since(at).as_nanos();
+                (ntp, ((since << 16) / 1_000_000_000) as u32)
+            });
+            let mut writer = Writer::new();
+            writer.receiver_report(self.ssrc, Some(block));
+            writer.source_description(self.ssrc, &self.config.cname);
+            writer.echo_request(self.ssrc, peer.echo.request(now));
+            let (link, to) = (peer.link, peer.addr);
+            self.out.push_back(Output::Transmit { link, to, data: writer.finish() });
+        }
+    }
+
+    /// Asks for what is missing, on every path.
+    fn request(&mut self) {
+        let now = self.now;
+        let retry = self.retry();
+        let Some(flow) = &mut self.current else { return };
+        let due = flow.request_due().is_some_and(|due| due <= now);
+        if !due || now < self.next_request || self.peers.confirmed().next().is_none() {
+            return;
+        }
+        self.next_request = now + REQUEST_TICK;
+        let mut losses = Vec::new();
+        let count = flow.requests(now, retry, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, &mut losses);
+        self.stats.requested_packets += count as u64;
+        let media = flow.ssrc();
+        for datagram in self.write_requests(media, &losses) {
+            for peer in self.peers.confirmed() {
+                let (link, to) = (peer.link, peer.addr);
+                self.out.push_back(Output::Transmit { link, to, data: datagram.clone() });
+            }
+        }
+    }
+
+    fn write_requests(&self, media: u32, losses: &[Loss]) -> Vec<Vec<u8>> {
+        let compound = |write: &dyn Fn(&mut Writer)| {
+            let mut writer = Writer::new();
+            writer.receiver_report(self.ssrc, None);
+            writer.source_description(self.ssrc, &self.config.cname);
+            write(&mut writer);
+            writer.finish()
+        };
+        match self.config.nack {
+            NackForm::Range => losses
+                .chunks(MAX_ENTRIES)
+                .map(|losses| compound(&|writer| writer.range_nack(media, losses)))
+                .collect(),
+            NackForm::Bitmask => missing::bitmasks(losses, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS)
+                .chunks(MAX_ENTRIES)
+                .map(|entries| compound(&|writer| writer.bitmask_nack(self.ssrc, media, entries)))
+                .collect(),
+        }
+    }
+}

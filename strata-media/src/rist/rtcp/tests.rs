@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::rist::DecodeError;
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+fn written(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut writer = Writer::new();
+    write(&mut writer);
+    writer.finish()
+}
+
+fn losses(datagram: &[u8]) -> Vec<(u16, u16)> {
+    let mut found = Vec::new();
+    for packet in Compound::parse(datagram).unwrap() {
+        if let Packet::Nack { losses, .. } = packet.unwrap() {
+            found.extend(losses.map(|loss| (loss.first, loss.additional)));
+        }
+    }
+    found
+}
+
+/// The compound librist sends by default: empty RR, SDES, range NACK with one packet.
+#[test]
+fn range_nack_is_byte_exact() {
+    let bytes = written(|w| {
+        w.receiver_report(0x0102_0304, None);
+        w.source_description(0x0102_0304, "strata");
+        w.range_nack(0xaabb_ccdd, &[Loss { first: 0xfffe, additional: 3 }]);
+    });
+    let expected = "80c90001 01020304  81ca0004 01020304 0106 737472617461 00000000
+                    80cc0003 aabbccdd 52495354 fffe0003";
+    assert_eq!(bytes, hex(expected));
+    assert_eq!(losses(&bytes), [(0xfffe, 3)]);
+}
+
+#[test]
+fn bitmask_nack_is_byte_exact() {
+    let bytes = written(|w| {
+        w.receiver_report(7, None);
+        w.bitmask_nack(0, 0xaabb_ccdd, &[(0xffff, 0b1000_0000_0000_0101)]);
+    });
+    assert_eq!(bytes, hex("80c90001 00000007  81cd0003 00000000 aabbccdd ffff8005"));
+    // PID, PID+1, PID+3, PID+16, over the wrap.
+    assert_eq!(losses(&bytes), [(0xffff, 1), (2, 0), (15, 0)]);
+}
+
+#[test]
+fn reports_are_byte_exact() {
+    let bytes = written(|w| w.sender_report(1, 0x1111_2222_3333_4444, 5, 6, 7));
+    assert_eq!(bytes, hex("80c80006 00000001 11112222 33334444 00000005 00000006 00000007"));
+    let block = ReportBlock {
+        ssrc: 2,
+        fraction_lost: 3,
+        cumulative_lost: -1,
+        highest: 5,
+        jitter: 6,
+        last_report: 7,
+        delay: 8,
+    };
+    let bytes = written(|w| w.receiver_report(1, Some(&block)));
+    assert_eq!(bytes, hex("81c90007 00000001 00000002 03ffffff 00000005 00000006 00000007 00000008"));
+    let Some(Ok(Packet::ReceiverReport { ssrc: 1, mut blocks })) = Compound::parse(&bytes).unwrap().next()
+    else {
+        panic!("no receiver report");
+    };
+    assert_eq!((blocks.next(), blocks.next()), (Some(block), None));
+}
+
+#[test]
+fn echo_is_byte_exact() {
+    let request = written(|w| {
+        w.receiver_report(1, None);
+        w.echo_request(1, 0x0001_0203_0405_0607);
+    });
+    assert_eq!(request, hex("80c90001 00000001  82cc0005 00000001 52495354 00010203 04050607 00000000"));
+    let response = written(|w| w.echo_response(1, 0x0001_0203_0405_0607, 9, &[0; 6]));
+    assert_eq!(response, hex("83cc0006 00000001 52495354 00010203 04050607 00000009 00000000"));
+}
+
+/// A name ends with one to four zero bytes, so that its length is a multiple of four.
+#[test]
+fn source_description_is_padded() {
+    for (cname, zeroes) in [("a", 1), ("ab", 4), ("abc", 3), ("abcd", 2), ("abcde", 1)] {
+        let bytes = written(|w| {
+            w.receiver_report(1, None);
+            w.source_description(1, cname);
+        });
+        assert_eq!(bytes.len() % 4, 0);
+        assert_eq!(bytes.iter().rev().take_while(|&&b| b == 0).count(), zeroes, "{cname}");
+        let packets: Vec<_> = Compound::parse(&bytes).unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(
+            matches!(packets[1], Packet::SourceDescription { ssrc: 1, cname: c } if c == cname.as_bytes())
+        );
+    }
+}
+
+/// The first report of a librist receiver: RR, SDES, XR with RRTR, echo request.
+#[test]
+fn extended_report_is_tolerated() {
+    let bytes = hex("80c90001 00000001  81ca0003 00000001 01026162 00000000
+                     80cf0004 00000001 04000002 11112222 33334444
+                     82cc0005 00000001 52495354 00010203 04050607 00000000");
+    let packets: Vec<_> = Compound::parse(&bytes).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(packets.len(), 4);
+    assert!(matches!(packets[2], Packet::ExtendedReport { ssrc: 1 }));
+    assert!(matches!(packets[3], Packet::EchoRequest { timestamp: 0x0001_0203_0405_0607, .. }));
+}
+
+#[test]
+fn padding_of_the_last_packet_is_taken_away() {
+    let bytes = hex("80c90001 00000001  a0cc0004 00000002 52495354 00050001 00000004");
+    assert_eq!(losses(&bytes), [(5, 1)]);
+}
+
+#[test]
+fn broken_outlines_are_told_apart() {
+    let parse = |text: &str| Compound::parse(&hex(text)).unwrap_err();
+    assert_eq!(parse(""), DecodeError::Truncated { at: 0, need: 4, have: 0 });
+    assert_eq!(parse("80c90001"), DecodeError::Truncated { at: 0, need: 8, have: 4 });
+    assert_eq!(parse("00c90001 00000001"), DecodeError::Version { at: 0, version: 0 });
+    assert_eq!(parse("80cc0002 00000001 52495354"), DecodeError::NotCompound(204));
+    assert_eq!(parse("80c90001 00000001 80"), DecodeError::Truncated { at: 8, need: 4, have: 1 });
+    assert_eq!(parse("a0c90001 00000009"), DecodeError::Padding { padding: 9, have: 4 });
+    let bytes = hex("80c80001 00000001");
+    let error = Compound::parse(&bytes).unwrap().next().unwrap().unwrap_err();
+    assert_eq!(error, DecodeError::Short { at: 0, packet_type: 200, need: 28, have: 8 });
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+        if let Ok(compound) = Compound::parse(&bytes) {
+            for packet in compound.flatten() {
+                match packet {
+                    Packet::Nack { losses, .. } => { losses.count(); }
+                    Packet::ReceiverReport { blocks, .. } => { blocks.count(); }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bitmask_says_what_range_says(first: u16, mask: u16) {
+        let bytes = written(|w| { w.receiver_report(1, None); w.bitmask_nack(1, 2, &[(first, mask)]); });
+        let numbers: Vec<u16> = losses(&bytes)
+            .into_iter()
+            .flat_map(|(first, additional)| (0..=additional).map(move |i| first.wrapping_add(i)))
+            .collect();
+        let expected: Vec<u16> = std::iter::once(first)
+            .chain((0..16).filter(|bit| mask >> bit & 1 == 1).map(|bit| first.wrapping_add(bit + 1)))
+            .collect();
+        prop_assert_eq!(numbers, expected);
+    }
+}

@@ -1,0 +1,461 @@
+//! The sending machine: numbers and keeps packets, reports, measures, and answers requests.
+//!
+//! RIST leaves open which path carries which packet (TR-06-1, 5.4), and so does this machine: it says that a
+//! packet is to be sent ([`Output::Send`]), and the caller [takes](Sender::take) it for a path of its choice,
+//! now or later. [`crate::bond`] is such a caller.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::echo::Echo;
+use super::error::DecodeError;
+use super::history::{Entry, History};
+use super::rtcp::{Compound, Losses, Packet, ReportBlock, Writer};
+use super::rtp::{self, CLOCK_HZ, HEADER_LEN, Header, PAYLOAD_TYPE_TS, RETRANSMISSION_BIT};
+use super::seed::Seed;
+
+/// Longest time between two reports (TR-06-1, 5.2.1).
+pub const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+/// Time between the first reports of a path, until it is answered.
+const START_INTERVAL: Duration = Duration::from_millis(20);
+/// How many of those.
+const START_REPORTS: u32 = 5;
+/// How often a packet is sent, the first time included (librist's max-retries is 20).
+const MAX_SENDS: u8 = 21;
+/// Sequence numbers of one datagram that are looked at; 4 s of 10 Mbit/s. A receiver asks again for the rest.
+const MAX_NUMBERS: usize = 4096;
+/// Entries of one datagram that are looked at; librist's list has up to 200.
+const MAX_ENTRIES: usize = 256;
+/// A packet is not repeated sooner than a round trip after it was last sent, nor sooner than this.
+const MIN_REPEAT: Duration = Duration::from_millis(5);
+/// The same, while the round-trip time is not known.
+const DEFAULT_REPEAT: Duration = Duration::from_millis(50);
+/// Bytes that may be repeated however little was sent.
+const MIN_ALLOWANCE: usize = 64 << 10;
+/// Shortest time between two answers to echo requests on one path.
+const MIN_ECHO: Duration = Duration::from_millis(2);
+
+/// What a sender is made of.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SenderConfig {
+    /// How many paths there are.
+    pub paths: usize,
+    /// How long packets are kept after they were given.
+    pub latency: Duration,
+    /// Canonical name.
+    pub cname: String,
+    /// Time between two reports of a path, at most [`REPORT_INTERVAL`].
+    pub report_interval: Duration,
+    /// Where SSRC and first sequence number and time stamp come from; to be random outside of tests.
+    pub seed: u64,
+}
+
+impl SenderConfig {
+    /// `paths` paths, 1000 ms, a report every 100 ms.
+    #[must_use]
+    pub fn new(paths: usize, seed: u64) -> Self {
+        let latency = Duration::from_millis(1000);
+        Self { paths, latency, cname: "strata".to_owned(), report_interval: REPORT_INTERVAL, seed }
+    }
+}
+
+/// What happens to a sender.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// A payload is to be sent.
+    Payload(Bytes),
+    /// An RTCP datagram came in by a path.
+    Rtcp {
+        /// The path.
+        path: usize,
+        /// The datagram.
+        data: &'a [u8],
+    },
+    /// Send again what was sent on a path from `since` on.
+    Reclaim {
+        /// The path.
+        path: usize,
+        /// The first time that counts.
+        since: Instant,
+    },
+    /// The stream is at its end; paths are told.
+    Bye,
+    /// The time of [`Output::Timeout`] has come.
+    Timeout,
+}
+
+/// What a sender wants.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// [Take](Sender::take) this packet and send it, on any path.
+    Send {
+        /// Extended sequence number.
+        number: u64,
+        /// When it was given to the sender.
+        created: Instant,
+        /// Payload bytes.
+        len: usize,
+        /// Whether it is to be sent again.
+        repeat: bool,
+    },
+    /// Send this datagram to the RTCP port of a path.
+    Rtcp {
+        /// The path.
+        path: usize,
+        /// The datagram.
+        data: Vec<u8>,
+    },
+    /// An RTCP datagram came in by a path, from a peer that knows the rules.
+    Heard {
+        /// The path.
+        path: usize,
+    },
+    /// A path answered: what was sent on it until `sent_at` had the time to arrive.
+    Echo {
+        /// The path.
+        path: usize,
+        /// When the question was sent.
+        sent_at: Instant,
+        /// Round-trip time.
+        rtt: Duration,
+    },
+    /// A packet last sent on a path at `sent_at` did not arrive, says the receiver.
+    Lost {
+        /// The path.
+        path: usize,
+        /// When it was sent.
+        sent_at: Instant,
+        /// Payload bytes.
+        len: usize,
+    },
+    /// Nothing more until then, or until the next input.
+    Timeout(Instant),
+}
+
+/// A packet for the wire: header and payload are to be sent as one datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// RTP header.
+    pub header: [u8; HEADER_LEN],
+    /// Payload.
+    pub payload: Bytes,
+}
+
+impl Media {
+    /// Bytes of the datagram.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        HEADER_LEN + self.payload.len()
+    }
+
+    /// Never true: there is always a header.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// What a sender counts, since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SenderCounters {
+    /// Payloads given.
+    pub packets: u64,
+    /// Payload bytes given.
+    pub bytes: u64,
+    /// Sequence numbers asked for, each request counted.
+    pub requested: u64,
+    /// Requests not served: unknown, too old, too soon, too often, or over the allowance.
+    pub refused: u64,
+    /// RTCP datagrams that were not understood.
+    pub rejected: u64,
+}
+
+/// The sending machine.
+#[derive(Debug)]
+pub struct Sender {
+    config: SenderConfig,
+    epoch: Instant,
+    ssrc: u32,
+    first_timestamp: u32,
+    history: History,
+    paths: Vec<Path>,
+    /// Payload bytes that may be repeated on request: as many as were sent, and no more saved up than are kept.
+    /// So nobody can make a sender send more than twice its stream.
+    allowance: usize,
+    counters: SenderCounters,
+    out: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Path {
+    echo: Echo,
+    /// Whether echo requests are answered; if not, the reports must do.
+    echoes: bool,
+    next_report: Instant,
+    reports: u32,
+    last_answer: Option<Instant>,
+}
+
+impl Sender {
+    /// A sender that starts at `now`.
+    #[must_use]
+    pub fn new(now: Instant, config: SenderConfig) -> Self {
+        let mut seed = Seed::new(config.seed);
+        let path = |seed: u64| Path {
+            echo: Echo::new(seed),
+            echoes: false,
+            next_report: now,
+            reports: 0,
+            last_answer: None,
+        };
+        Self {
+            ssrc: seed.next() as u32 & !RETRANSMISSION_BIT,
+            first_timestamp: seed.next() as u32,
+            history: History::new(seed.next() as u16),
+            paths: (0..config.paths).map(|_| path(seed.next())).collect(),
+            epoch: now,
+            allowance: MIN_ALLOWANCE,
+            counters: SenderCounters::default(),
+            out: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// The stream's SSRC, with the retransmission bit 0.
+    #[must_use]
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> SenderCounters {
+        self.counters
+    }
+
+    /// Smoothed round-trip time of a path, once measured.
+    #[must_use]
+    pub fn rtt(&self, path: usize) -> Option<Duration> {
+        self.paths.get(path)?.echo.srtt()
+    }
+
+    /// Packets kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.history.len()
+    }
+
+    /// Keeps packets this long from now on.
+    pub fn set_latency(&mut self, latency: Duration) {
+        self.config.latency = latency;
+    }
+
+    /// Takes what happened. Then [`Sender::poll_output`] until it gives a timeout.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Payload(payload) => self.push(now, payload),
+            Input::Rtcp { path, data } => {
+                if self.rtcp(now, path, data).is_err() {
+                    self.counters.rejected += 1;
+                }
+            }
+            Input::Reclaim { path, since } => self.reclaim(path, since),
+            Input::Bye => self.bye(),
+            Input::Timeout => self.report(now),
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Output {
+        self.out.pop_front().unwrap_or_else(|| {
+            let next = self.paths.iter().map(|path| path.next_report).min();
+            Output::Timeout(next.unwrap_or(self.epoch + Duration::from_secs(u32::MAX.into())))
+        })
+    }
+
+    /// The packet `number` for the wire, to be sent on `path` now; `None` when it is no longer kept.
+    pub fn take(&mut self, now: Instant, number: u64, path: usize, repeat: bool) -> Option<Media> {
+        let ssrc = self.ssrc | if repeat { RETRANSMISSION_BIT } else { 0 };
+        let entry = self.history.get_mut(number)?;
+        entry.last = Some((now, path));
+        entry.sends = entry.sends.saturating_add(1);
+        entry.asked = false;
+        let header = Header {
+            marker: false,
+            payload_type: PAYLOAD_TYPE_TS,
+            sequence: number as u16,
+            timestamp: entry.timestamp,
+            ssrc,
+        };
+        Some(Media { header: header.encode(), payload: entry.payload.clone() })
+    }
+
+    fn timestamp(&self, now: Instant) -> u32 {
+        let ticks =
+            now.saturating_duration_since(self.epoch).as_nanos() * u128::from(CLOCK_HZ) / 1_000_000_000;
+        self.first_timestamp.wrapping_add(ticks as u32)
+    }
+
+    /// Time since the start, in 1/2^32 s: what sender reports carry, from a clock that is not set (RFC 3550, 4).
+    fn ntp(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.epoch);
+        // Not 0 at the start: 0 means that there is no time.
+        ((elapsed.as_secs() + 1) << 32) | ((u64::from(elapsed.subsec_nanos()) << 32) / 1_000_000_000)
+    }
+
+    fn push(&mut self, now: Instant, payload: Bytes) {
+        if let Some(oldest) = now.checked_sub(self.config.latency) {
+            self.history.expire(oldest);
+        }
+        let len = payload.len();
+        self.counters.packets += 1;
+        self.counters.bytes += len as u64;
+        let timestamp = self.timestamp(now);
+        let number =
+            self.history.push(Entry { payload, timestamp, created: now, last: None, sends: 0, asked: false });
+        self.allowance = (self.allowance + len).min(self.history.bytes().max(MIN_ALLOWANCE));
+        self.out.push_back(Output::Send { number, created: now, len, repeat: false });
+    }
+
+    fn reclaim(&mut self, path: usize, since: Instant) {
+        for (number, entry) in self.history.iter_mut() {
+            if entry.last.is_some_and(|(at, on)| on == path && at >= since) && !entry.asked {
+                entry.asked = true;
+                let (created, len) = (entry.created, entry.payload.len());
+                self.out.push_back(Output::Send { number, created, len, repeat: true });
+            }
+        }
+    }
+
+    fn bye(&mut self) {
+        for path in 0..self.paths.len() {
+            let mut writer = Writer::new();
+            writer.receiver_report(self.ssrc, None);
+            writer.source_description(self.ssrc, &self.config.cname);
+            writer.bye(self.ssrc);
+            self.out.push_back(Output::Rtcp { path, data: writer.finish() });
+        }
+    }
+
+    /// Sends the reports that are due: SR, SDES, echo request.
+    fn report(&mut self, now: Instant) {
+        let (ntp, timestamp) = (self.ntp(now), self.timestamp(now));
+        for (index, path) in self.paths.iter_mut().enumerate().filter(|(_, path)| path.next_report <= now) {
+            path.reports = path.reports.saturating_add(1);
+            let starting = path.echo.srtt().is_none() && path.reports < START_REPORTS;
+            path.next_report = now + if starting { START_INTERVAL } else { self.config.report_interval };
+            let mut writer = Writer::new();
+            let (packets, bytes) = (self.counters.packets as u32, self.counters.bytes as u32);
+            writer.sender_report(self.ssrc, ntp, timestamp, packets, bytes);
+            writer.source_description(self.ssrc, &self.config.cname);
+            writer.echo_request(self.ssrc, path.echo.request(now));
+            self.out.push_back(Output::Rtcp { path: index, data: writer.finish() });
+        }
+    }
+
+    fn rtcp(&mut self, now: Instant, path: usize, data: &[u8]) -> Result<(), DecodeError> {
+        if path >= self.paths.len() {
+            return Ok(());
+        }
+        let compound = Compound::parse(data)?;
+        self.out.push_back(Output::Heard { path });
+        let (mut entries, mut numbers) = (MAX_ENTRIES, MAX_NUMBERS);
+        for packet in compound {
+            match packet? {
+                Packet::Nack { media_ssrc, losses } if rtp::stream(media_ssrc) == self.ssrc => {
+                    self.nack(now, losses, &mut entries, &mut numbers);
+                }
+                Packet::EchoRequest { timestamp, padding, .. } => self.answer(now, path, timestamp, padding),
+                Packet::EchoResponse { timestamp, processing_us, .. } => {
+                    let state = &mut self.paths[path];
+                    if let Some(sample) = state.echo.answer(now, timestamp, processing_us) {
+                        state.echoes = true;
+                        self.out.push_back(Output::Echo { path, sent_at: sample.sent_at, rtt: sample.rtt });
+                    }
+                }
+                Packet::ReceiverReport { blocks, .. } => {
+                    for block in blocks {
+                        self.round_trip(now, path, &block);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Round-trip time by the reports, for peers that do not echo (RFC 3550, 6.4.1).
+    fn round_trip(&mut self, now: Instant, path: usize, block: &ReportBlock) {
+        let ntp = self.ntp(now);
+        let state = &mut self.paths[path];
+        if state.echoes || block.last_report == 0 || rtp::stream(block.ssrc) != self.ssrc {
+            return;
+        }
+        let units = ((ntp >> 16) as u32).wrapping_sub(block.delay).wrapping_sub(block.last_report);
+        // More than 10 s cannot be: a forged or broken block, or one from before a restart.
+        if units > 10 << 16 {
+            return;
+        }
+        let rtt = Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16);
+        state.echo.smooth(rtt);
+        let delay = Duration::from_nanos((u64::from(block.delay) * 1_000_000_000) >> 16);
+        let sent_at = now.checked_sub(rtt + delay).unwrap_or(self.epoch);
+        self.out.push_back(Output::Echo { path, sent_at, rtt });
+    }
+
+    fn answer(&mut self, now: Instant, path: usize, timestamp: u64, padding: &[u8]) {
+        let state = &mut self.paths[path];
+        if state.last_answer.is_some_and(|at| now < at + MIN_ECHO) {
+            return;
+        }
+        state.last_answer = Some(now);
+        let mut writer = Writer::new();
+        writer.receiver_report(self.ssrc, None);
+        writer.source_description(self.ssrc, &self.config.cname);
+        writer.echo_response(self.ssrc, timestamp, 0, padding);
+        self.out.push_back(Output::Rtcp { path, data: writer.finish() });
+    }
+
+    fn nack(&mut self, now: Instant, losses: Losses<'_>, entries: &mut usize, numbers: &mut usize) {
+        for loss in losses {
+            let count = usize::from(loss.additional) + 1;
+            if *entries == 0 || *numbers == 0 {
+                self.counters.refused += 1;
+                return;
+            }
+            *entries -= 1;
+            for offset in 0..count.min(*numbers) {
+                self.counters.requested += 1;
+                if !self.repeat(now, loss.first.wrapping_add(offset as u16)) {
+                    self.counters.refused += 1;
+                }
+            }
+            *numbers -= count.min(*numbers);
+        }
+    }
+
+    /// Lets a packet be sent again, if that makes sense.
+    fn repeat(&mut self, now: Instant, sequence: u16) -> bool {
+        let number = self.history.number(sequence);
+        let Some(entry) = self.history.get_mut(number) else { return false };
+        let Some((sent_at, path)) = entry.last else { return false };
+        let rtt = self.paths[path].echo.srtt();
+        let wait = rtt.map_or(DEFAULT_REPEAT, |rtt| rtt.max(MIN_REPEAT));
+        let len = entry.payload.len();
+        if entry.asked || entry.sends >= MAX_SENDS || now < sent_at + wait || self.allowance < len {
+            return false;
+        }
+        entry.asked = true;
+        self.allowance -= len;
+        let created = entry.created;
+        self.out.push_back(Output::Lost { path, sent_at, len });
+        self.out.push_back(Output::Send { number, created, len, repeat: true });
+        true
+    }
+}
