@@ -17,6 +17,9 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(10);
 /// As long as no link has answered, everything is sent over each of them; but no longer than this.
 const UNPROVEN: Duration = Duration::from_secs(1);
+/// When nothing follows for these parts (one n-th) of the latency, the last packet is sent again: if it or those
+/// before it were lost, the receiver cannot know until something comes after them.
+const TAIL: [u32; 3] = [10, 4, 2];
 
 /// What happens to a bond.
 #[derive(Debug)]
@@ -90,6 +93,8 @@ pub struct Sender {
     report_due: Instant,
     first_payload: Option<Instant>,
     last_payload: Instant,
+    /// The last packet, and how often it was sent again because nothing followed.
+    tail: Option<(u64, usize)>,
     now: Instant,
     out: VecDeque<Output>,
 }
@@ -123,6 +128,7 @@ impl Sender {
             report_due: now,
             first_payload: None,
             last_payload: now,
+            tail: None,
             now,
             out: VecDeque::new(),
             config,
@@ -201,6 +207,9 @@ impl Sender {
         loop {
             match self.flow.poll_output() {
                 rist_sender::Output::Send { number, created, len, repeat } => {
+                    if !repeat {
+                        self.tail = Some((number, 0));
+                    }
                     if !repeat && self.unproven() {
                         self.send_everywhere(number);
                     } else {
@@ -262,6 +271,7 @@ impl Sender {
         self.next_tick = self.now + TICK;
         let alone = self.links.iter().filter(|link| link.available()).count() < 2;
         let interval = if alone { rist_sender::REPORT_INTERVAL } else { REPORT_INTERVAL };
+        self.repeat_tail();
         for index in 0..self.links.len() {
             let counts = &mut self.counts[index];
             counts.rate.turn(self.now, counts.bytes);
@@ -271,6 +281,18 @@ impl Sender {
                 let input = rist_sender::Input::Reclaim { path: index, since };
                 self.flow.handle_input(self.now, input);
                 self.drain_flow();
+            }
+        }
+    }
+
+    fn repeat_tail(&mut self) {
+        let Some((number, times)) = self.tail else { return };
+        let Some(&part) = TAIL.get(times) else { return };
+        if self.scheduler.len() == 0 && self.now >= self.last_payload + self.config.latency / part {
+            self.tail = Some((number, times + 1));
+            let links = candidates(&self.links);
+            if let Some(&link) = links.get(times % links.len().max(1)) {
+                self.send(number, link, true);
             }
         }
     }

@@ -38,6 +38,9 @@ pub enum NetError {
     /// A payload that does not fit into one packet.
     #[error("payload of {0} bytes, at most {max} fit into one packet", max = crate::net::sender::MAX_PAYLOAD)]
     PayloadSize(usize),
+    /// Updates come faster than the driver takes them.
+    #[error("the driver does not keep up with updates, try again")]
+    Busy,
     /// The driver has ended.
     #[error("the driver of this handle has ended")]
     Closed,

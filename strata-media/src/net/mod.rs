@@ -14,7 +14,11 @@ mod receiver;
 mod sender;
 mod socket;
 
+pub use crate::rist::Packet;
 pub use config::{LinkConfig, ReceiverConfig, SenderConfig, SenderUpdate};
 pub use error::NetError;
-pub use receiver::{Packet, Receiver, ReceiverDriver, ReceiverMonitor, receiver};
+pub use receiver::{Receiver, ReceiverDriver, ReceiverMonitor, receiver};
 pub use sender::{Sender, SenderDriver, sender};
+
+#[cfg(test)]
+mod tests;

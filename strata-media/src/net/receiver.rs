@@ -1,31 +1,27 @@
 //! The receiving end.
-#![expect(clippy::disallowed_types, reason = "this is a driver")]
+#![expect(clippy::disallowed_methods, reason = "a driver reads the clock and waits")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::net::UdpSocket;
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use super::config::ReceiverConfig;
 use super::error::NetError;
-use super::socket::{self, Pair};
-use crate::rist::ReceiverStats;
+use super::socket::{self, LinkSockets, Pair};
+use crate::rist::receiver::{Input, Output};
+use crate::rist::{self, Packet, ReceiverStats};
 
-/// A packet of the stream, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Packet {
-    /// The RTP payload.
-    pub payload: Bytes,
-    /// Sequence number, extended over wraps.
-    pub sequence: u64,
-    /// RTP time stamp, 90 kHz.
-    pub timestamp: u32,
-    /// Packets lost for good right before this one.
-    pub lost_before: u64,
-}
+/// Most socket pairs of a receiver.
+const MAX_BINDS: usize = 16;
+/// Largest RTCP datagram that is read.
+const RTCP_BYTES: usize = 4096;
+/// Datagrams read from one socket before others have their turn.
+const BURST: usize = 64;
+/// How often statistics are published.
+const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Takes packets from a receiver. Dropping it ends the driver.
 #[derive(Debug)]
@@ -47,6 +43,7 @@ pub struct ReceiverDriver {
     packets: mpsc::Sender<Packet>,
     stats: Arc<Mutex<ReceiverStats>>,
     pairs: Vec<Pair>,
+    config: ReceiverConfig,
 }
 
 /// Opens the sockets of a receiver, all of them.
@@ -54,6 +51,7 @@ pub struct ReceiverDriver {
 /// # Errors
 /// [`NetError::Config`] names the field that cannot work; [`NetError::Bind`] when an address cannot be had.
 pub fn receiver(config: ReceiverConfig) -> Result<(Receiver, ReceiverDriver), NetError> {
+    check(&config)?;
     let mut pairs = Vec::new();
     let mut addrs = Vec::new();
     for &addr in &config.binds {
@@ -64,7 +62,26 @@ pub fn receiver(config: ReceiverConfig) -> Result<(Receiver, ReceiverDriver), Ne
     let (sender, packets) = mpsc::channel(config.output_capacity.max(1));
     let stats = Arc::new(Mutex::new(ReceiverStats::default()));
     let monitor = ReceiverMonitor { stats: stats.clone(), addrs: addrs.into() };
-    Ok((Receiver { packets, monitor }, ReceiverDriver { packets: sender, stats, pairs }))
+    Ok((Receiver { packets, monitor }, ReceiverDriver { packets: sender, stats, pairs, config }))
+}
+
+fn check(config: &ReceiverConfig) -> Result<(), NetError> {
+    let error = |field: String, reason: &str| Err(NetError::Config { field, reason: reason.to_owned() });
+    if config.binds.is_empty() || config.binds.len() > MAX_BINDS {
+        return error("binds".to_owned(), "1 to 16 addresses are expected");
+    }
+    if config.latency.is_zero() || config.latency > socket::MAX_LATENCY {
+        return error("latency".to_owned(), "1 ms to 60 s are expected");
+    }
+    for (index, &addr) in config.binds.iter().enumerate() {
+        if addr.port() != 0 && !socket::is_rtp_port(addr) {
+            return error(
+                format!("binds[{index}]"),
+                "the port of RTP must be even (RTCP is the port above), or 0 for any",
+            );
+        }
+    }
+    Ok(())
 }
 
 impl Receiver {
@@ -74,6 +91,9 @@ impl Receiver {
     }
 
     /// The same from a thread that is not part of a runtime.
+    ///
+    /// # Panics
+    /// When called from within a runtime.
     pub fn blocking_recv(&mut self) -> Option<Packet> {
         self.packets.blocking_recv()
     }
@@ -87,7 +107,7 @@ impl Receiver {
     /// RTP addresses that are listened at, in the order of [`ReceiverConfig::binds`].
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.monitor.addrs
+        self.monitor.local_addrs()
     }
 
     /// A reader of the statistics that may be kept elsewhere.
@@ -117,28 +137,89 @@ impl ReceiverDriver {
     /// # Errors
     /// [`NetError::Io`] when the sockets cannot be given to the runtime.
     pub async fn run(self) -> Result<(), NetError> {
-        let io = |source| NetError::Io { what: "cannot use the socket", source };
-        let sockets = self
-            .pairs
-            .into_iter()
-            .map(|pair| UdpSocket::from_std(pair.rtp).map_err(io))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut buffer = vec![0; 2048];
-        let Some(socket) = sockets.first() else { return Ok(()) };
+        let mut config = rist::ReceiverConfig::new(self.pairs.len(), socket::seed());
+        config.latency = self.config.latency;
+        config.cname = self.config.cname;
+        let now = Instant::now();
+        let running = Running {
+            packets: self.packets,
+            stats: self.stats,
+            sockets: self.pairs.into_iter().map(LinkSockets::register).collect::<Result<_, _>>()?,
+            machine: rist::Receiver::new(now, config),
+            overflowed: 0,
+            next_stats: now,
+            slab: BytesMut::new(),
+            buffer: vec![0; RTCP_BYTES],
+        };
+        running.run().await;
+        Ok(())
+    }
+}
+
+/// A driver at work.
+struct Running {
+    packets: mpsc::Sender<Packet>,
+    stats: Arc<Mutex<ReceiverStats>>,
+    sockets: Vec<LinkSockets>,
+    machine: rist::Receiver,
+    overflowed: u64,
+    next_stats: Instant,
+    slab: BytesMut,
+    buffer: Vec<u8>,
+}
+
+impl Running {
+    async fn run(mut self) {
+        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         loop {
+            let due = self.perform();
+            self.publish(Instant::now());
+            timer.as_mut().reset(due.min(self.next_stats).into());
             tokio::select! {
-                () = self.packets.closed() => return Ok(()),
-                Ok(n) = socket.recv(&mut buffer) => {
-                    let Some(payload) = buffer.get(12..n) else { continue };
-                    let payload = Bytes::copy_from_slice(payload);
-                    let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-                    stats.delivered_packets += 1;
-                    stats.delivered_bytes += payload.len() as u64;
-                    let sequence = u64::from(u16::from_be_bytes([buffer[2], buffer[3]]));
-                    let timestamp = u32::from_be_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
-                    let _ = self.packets.try_send(Packet { payload, sequence, timestamp, lost_before: 0 });
-                }
+                () = self.packets.closed() => return,
+                () = socket::any_readable(&self.sockets) => self.receive(),
+                () = timer.as_mut() => self.machine.handle_input(Instant::now(), Input::Timeout),
             }
         }
+    }
+
+    fn receive(&mut self) {
+        let now = Instant::now();
+        for (link, sockets) in self.sockets.iter().enumerate() {
+            for _ in 0..BURST {
+                let Some((data, from)) = sockets.receive_rtp_from(&mut self.slab) else { break };
+                self.machine.handle_input(now, Input::Rtp { link, from, data });
+            }
+            for _ in 0..BURST {
+                let Some((len, from)) = sockets.receive_rtcp_from(&mut self.buffer) else { break };
+                self.machine.handle_input(now, Input::Rtcp { link, from, data: &self.buffer[..len] });
+            }
+        }
+    }
+
+    /// Does what the machine wants; until when it wants nothing more.
+    fn perform(&mut self) -> Instant {
+        loop {
+            match self.machine.poll_output() {
+                Output::Transmit { link, to, data } => self.sockets[link].send_rtcp_to(&data, to),
+                Output::Packet(packet) => {
+                    // A consumer that does not take its packets is not waited for.
+                    if let Err(mpsc::error::TrySendError::Full(_)) = self.packets.try_send(packet) {
+                        self.overflowed += 1;
+                    }
+                }
+                Output::Timeout(at) => return at,
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        if now < self.next_stats {
+            return;
+        }
+        self.next_stats = now + STATS_INTERVAL;
+        let mut stats = self.machine.stats(now);
+        stats.overflowed_packets += self.overflowed;
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 }

@@ -1,28 +1,40 @@
 //! The sending end.
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is a driver")]
+#![expect(clippy::disallowed_methods, reason = "a driver reads the clock and waits")]
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-use super::config::{SenderConfig, SenderUpdate};
+use super::config::{LinkConfig, SenderConfig, SenderUpdate};
 use super::error::NetError;
-use super::socket::{self, Pair};
-use crate::bond::{BondStats, LinkState, LinkStats};
+use super::socket::{self, LinkSockets, Pair};
+use crate::bond::sender::{Input, Output};
+use crate::bond::{self, BondConfig, BondLink, BondStats, LinkState};
 
 /// Largest payload of one packet, bytes: what fits into 1500 with IPv6, UDP and RTP headers.
 pub(super) const MAX_PAYLOAD: usize = 1440;
+/// Most links of a bond.
+const MAX_LINKS: usize = 16;
 /// Payloads on their way to the driver; `send` waits when they are that many.
 const QUEUE: usize = 256;
+/// Commands on their way to the driver.
+const COMMANDS: usize = 64;
+/// Largest RTCP datagram that is read.
+const RTCP_BYTES: usize = 4096;
+/// RTCP datagrams read from one link before others have their turn.
+const BURST: usize = 32;
+/// How often statistics are published.
+const STATS_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the sockets of a dead or broken link are opened anew: its address may have changed.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Gives payloads to a bonded stream. Dropping it ends the driver after what is pending had its latency.
+/// Gives payloads to a bonded stream. Dropping it ends the driver after what was sent had its latency.
 #[derive(Debug)]
 pub struct Sender {
     payloads: mpsc::Sender<Bytes>,
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::Sender<Command>,
     stats: Arc<Mutex<BondStats>>,
 }
 
@@ -36,7 +48,7 @@ enum Command {
 #[derive(Debug)]
 pub struct SenderDriver {
     payloads: mpsc::Receiver<Bytes>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::Receiver<Command>,
     stats: Arc<Mutex<BondStats>>,
     config: SenderConfig,
     pairs: Vec<Result<Pair, String>>,
@@ -44,24 +56,51 @@ pub struct SenderDriver {
 
 /// Opens the sockets of a bonded sender.
 ///
-/// A link that cannot be opened is reported in [`LinkStats::error`] and the others go on.
+/// A link that cannot be opened is reported in [`LinkStats::error`](crate::bond::LinkStats::error), tried again
+/// every two seconds, and the others go on.
 ///
 /// # Errors
 /// [`NetError::Config`] names the field that cannot work; [`NetError::NoLink`] when no link could be opened.
 pub fn sender(config: SenderConfig) -> Result<(Sender, SenderDriver), NetError> {
+    check(&config)?;
     let pairs: Vec<_> =
         config.links.iter().map(|link| socket::connect(link).map_err(|e| e.to_string())).collect();
     if pairs.iter().all(Result::is_err) {
-        let reason = |(pair, link): (&Result<Pair, String>, &super::LinkConfig)| {
+        let reason = |(pair, link): (&Result<Pair, String>, &LinkConfig)| {
             pair.as_ref().err().map(|e| format!("link {}: {e}", link.id))
         };
         return Err(NetError::NoLink(pairs.iter().zip(&config.links).filter_map(reason).collect()));
     }
     let (payload_sender, payloads) = mpsc::channel(QUEUE);
-    let (command_sender, commands) = mpsc::unbounded_channel();
+    let (command_sender, commands) = mpsc::channel(COMMANDS);
     let stats = Arc::new(Mutex::new(BondStats::default()));
     let handle = Sender { payloads: payload_sender, commands: command_sender, stats: stats.clone() };
     Ok((handle, SenderDriver { payloads, commands, stats, config, pairs }))
+}
+
+fn check(config: &SenderConfig) -> Result<(), NetError> {
+    let error = |field: String, reason: &str| Err(NetError::Config { field, reason: reason.to_owned() });
+    if config.links.is_empty() || config.links.len() > MAX_LINKS {
+        return error("links".to_owned(), "1 to 16 links are expected");
+    }
+    if config.latency.is_zero() || config.latency > socket::MAX_LATENCY {
+        return error("latency".to_owned(), "1 ms to 60 s are expected");
+    }
+    for (index, link) in config.links.iter().enumerate() {
+        if config.links[..index].iter().any(|other| other.id == link.id) {
+            return error(format!("links[{index}].id"), "another link has the same number");
+        }
+        if !socket::is_rtp_port(link.remote) {
+            return error(
+                format!("links[{index}].remote"),
+                "the port of RTP must be even and from 2 to 65534 (RTCP is the port above)",
+            );
+        }
+        if link.source.is_some_and(|source| source.is_ipv4() != link.remote.is_ipv4()) {
+            return error(format!("links[{index}].source"), "not of the same family as the remote address");
+        }
+    }
+    Ok(())
 }
 
 impl Sender {
@@ -69,11 +108,10 @@ impl Sender {
     /// behind.
     ///
     /// # Errors
-    /// [`NetError::PayloadSize`] for an empty payload or more than 1440 bytes, [`NetError::Closed`] when the driver has ended.
+    /// [`NetError::PayloadSize`] for an empty payload or more than 1440 bytes, [`NetError::Closed`] when the
+    /// driver has ended.
     pub async fn send(&self, payload: Bytes) -> Result<(), NetError> {
-        if payload.is_empty() || payload.len() > MAX_PAYLOAD {
-            return Err(NetError::PayloadSize(payload.len()));
-        }
+        check_size(&payload)?;
         self.payloads.send(payload).await.map_err(|_| NetError::Closed)
     }
 
@@ -81,10 +119,11 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send`].
+    ///
+    /// # Panics
+    /// When called from within a runtime.
     pub fn blocking_send(&self, payload: Bytes) -> Result<(), NetError> {
-        if payload.is_empty() || payload.len() > MAX_PAYLOAD {
-            return Err(NetError::PayloadSize(payload.len()));
-        }
+        check_size(&payload)?;
         self.payloads.blocking_send(payload).map_err(|_| NetError::Closed)
     }
 
@@ -97,9 +136,12 @@ impl Sender {
     /// Changes a running sender.
     ///
     /// # Errors
-    /// [`NetError::Closed`] when the driver has ended.
+    /// [`NetError::Closed`] when the driver has ended, [`NetError::Busy`] when it does not keep up with updates.
     pub fn update(&self, update: SenderUpdate) -> Result<(), NetError> {
-        self.commands.send(Command::Update(update)).map_err(|_| NetError::Closed)
+        self.commands.try_send(Command::Update(update)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NetError::Busy,
+            mpsc::error::TrySendError::Closed(_) => NetError::Closed,
+        })
     }
 
     /// Waits until everything sent so far had its latency to be repeated in.
@@ -108,9 +150,16 @@ impl Sender {
     /// [`NetError::Closed`] when the driver has ended.
     pub async fn finish(&self) -> Result<(), NetError> {
         let (done, wait) = oneshot::channel();
-        self.commands.send(Command::Finish(done)).map_err(|_| NetError::Closed)?;
+        self.commands.send(Command::Finish(done)).await.map_err(|_| NetError::Closed)?;
         wait.await.map_err(|_| NetError::Closed)
     }
+}
+
+fn check_size(payload: &Bytes) -> Result<(), NetError> {
+    if payload.is_empty() || payload.len() > MAX_PAYLOAD {
+        return Err(NetError::PayloadSize(payload.len()));
+    }
+    Ok(())
 }
 
 impl SenderDriver {
@@ -118,44 +167,203 @@ impl SenderDriver {
     ///
     /// # Errors
     /// [`NetError::Io`] when the sockets cannot be given to the runtime.
-    pub async fn run(mut self) -> Result<(), NetError> {
-        let io = |source| NetError::Io { what: "cannot use the socket", source };
-        let mut links = Vec::new();
-        for (pair, link) in self.pairs.into_iter().zip(&self.config.links) {
-            let (socket, error) = match pair {
-                Ok(pair) => (Some(UdpSocket::from_std(pair.rtp).map_err(io)?), None),
-                Err(error) => (None, Some(error)),
-            };
-            let stats =
-                LinkStats { id: link.id, interface: link.interface.clone(), error, ..LinkStats::default() };
-            links.push((socket, stats));
+    pub async fn run(self) -> Result<(), NetError> {
+        Running::start(self)?.run().await;
+        Ok(())
+    }
+}
+
+/// A driver at work.
+struct Running {
+    payloads: mpsc::Receiver<Bytes>,
+    commands: mpsc::Receiver<Command>,
+    stats: Arc<Mutex<BondStats>>,
+    config: SenderConfig,
+    bond: bond::Sender,
+    sockets: Vec<Option<LinkSockets>>,
+    finishing: Vec<oneshot::Sender<()>>,
+    closed: bool,
+    next_stats: Instant,
+    next_reopen: Instant,
+    buffer: Vec<u8>,
+}
+
+/// What woke the driver.
+enum Wake {
+    Payload(Option<Bytes>),
+    Command(Option<Command>),
+    Readable,
+    Time,
+}
+
+impl Running {
+    fn start(driver: SenderDriver) -> Result<Self, NetError> {
+        let SenderDriver { payloads, commands, stats, config, pairs } = driver;
+        let now = Instant::now();
+        let link = |link: &LinkConfig| BondLink {
+            id: link.id,
+            interface: link.interface.clone(),
+            backup: link.backup,
+        };
+        let mut bond_config = BondConfig::new(config.links.iter().map(link).collect(), socket::seed());
+        bond_config.latency = config.latency;
+        bond_config.scheduler = config.scheduler.clone();
+        bond_config.cname.clone_from(&config.cname);
+        let mut bond = bond::Sender::new(now, bond_config);
+        let mut sockets = Vec::new();
+        for (link, pair) in pairs.into_iter().enumerate() {
+            match pair {
+                Ok(pair) => sockets.push(Some(LinkSockets::register(pair)?)),
+                Err(error) => {
+                    bond.handle_input(now, Input::LinkError { link, error: Some(error) });
+                    sockets.push(None);
+                }
+            }
         }
-        let (start, mut seq) = (Instant::now(), 0u16);
+        Ok(Self {
+            payloads,
+            commands,
+            stats,
+            config,
+            bond,
+            sockets,
+            finishing: Vec::new(),
+            closed: false,
+            next_stats: now,
+            next_reopen: now + REOPEN_INTERVAL,
+            buffer: vec![0; RTCP_BYTES],
+        })
+    }
+
+    async fn run(mut self) {
+        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         loop {
-            tokio::select! {
-                payload = self.payloads.recv() => {
-                    let Some(payload) = payload else { return Ok(()) };
-                    let ts = (start.elapsed().as_micros() * 9 / 100) as u32;
-                    let mut packet = vec![0x80, 33];
-                    packet.extend(seq.to_be_bytes());
-                    packet.extend(ts.to_be_bytes());
-                    packet.extend(0x5354_5240u32.to_be_bytes());
-                    packet.extend_from_slice(&payload);
-                    seq = seq.wrapping_add(1);
-                    if let Some((Some(socket), stats)) = links.iter_mut().find(|l| l.0.is_some()) {
-                        let _ = socket.send(&packet).await;
-                        stats.sent_packets += 1;
-                        stats.sent_bytes += packet.len() as u64;
-                        stats.state = LinkState::Live;
+            let due = self.perform().min(self.next_stats);
+            let now = Instant::now();
+            self.housekeeping(now);
+            if self.closed && self.bond.is_drained(now) && self.bond.wait(now).is_zero() {
+                self.bond.handle_input(now, Input::Bye);
+                self.perform();
+                return;
+            }
+            timer.as_mut().reset(due.into());
+            // Payloads wait outside while a quarter of the latency is already spent waiting inside.
+            let ready = !self.closed && self.bond.wait(now) < self.config.latency / 4;
+            let wake = tokio::select! {
+                command = self.commands.recv(), if !self.closed => Wake::Command(command),
+                () = socket::readable(&self.sockets) => Wake::Readable,
+                payload = self.payloads.recv(), if ready => Wake::Payload(payload),
+                () = timer.as_mut() => Wake::Time,
+            };
+            self.handle(wake);
+        }
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        let now = Instant::now();
+        match wake {
+            Wake::Payload(Some(payload)) => self.bond.handle_input(now, Input::Payload(payload)),
+            Wake::Payload(None) | Wake::Command(None) => self.close(now),
+            Wake::Command(Some(Command::Update(update))) => self.update(now, update),
+            Wake::Command(Some(Command::Finish(done))) => {
+                self.take_pending(now);
+                self.finishing.push(done);
+            }
+            Wake::Readable => self.receive(now),
+            Wake::Time => self.bond.handle_input(now, Input::Timeout),
+        }
+    }
+
+    /// The handle is gone: what it still gave is sent.
+    fn close(&mut self, now: Instant) {
+        self.take_pending(now);
+        self.closed = true;
+    }
+
+    fn take_pending(&mut self, now: Instant) {
+        while let Ok(payload) = self.payloads.try_recv() {
+            self.bond.handle_input(now, Input::Payload(payload));
+        }
+    }
+
+    fn update(&mut self, now: Instant, update: SenderUpdate) {
+        if let Some(latency) = update.latency {
+            self.config.latency = latency.clamp(Duration::from_millis(1), socket::MAX_LATENCY);
+            self.bond.handle_input(now, Input::Latency(self.config.latency));
+        }
+        if let Some(scheduler) = update.scheduler {
+            self.bond.handle_input(now, Input::Scheduler(scheduler));
+        }
+        for (id, enabled) in update.enabled {
+            if let Some(link) = self.config.links.iter().position(|link| link.id == id) {
+                self.bond.handle_input(now, Input::Enable { link, enabled });
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Instant) {
+        for (link, sockets) in self.sockets.iter().enumerate() {
+            let Some(sockets) = sockets else { continue };
+            for _ in 0..BURST {
+                let Some(len) = sockets.receive_rtcp(&mut self.buffer) else { break };
+                self.bond.handle_input(now, Input::Rtcp { link, data: &self.buffer[..len] });
+            }
+        }
+    }
+
+    /// Does what the machine wants; until when it wants nothing more.
+    fn perform(&mut self) -> Instant {
+        loop {
+            match self.bond.poll_output() {
+                Output::Rtp { link, media } => {
+                    if let Some(sockets) = &self.sockets[link] {
+                        sockets.send_rtp(&media.header, &media.payload);
                     }
                 }
-                Some(command) = self.commands.recv() => match command {
-                    Command::Finish(done) => { let _ = done.send(()); }
-                    Command::Update(_) => {}
-                },
+                Output::Rtcp { link, data } => {
+                    if let Some(sockets) = &self.sockets[link] {
+                        sockets.send_rtcp(&data);
+                    }
+                }
+                Output::Timeout(at) => return at,
             }
-            let mut shared = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-            shared.links = links.iter().map(|l| l.1.clone()).collect();
+        }
+    }
+
+    fn housekeeping(&mut self, now: Instant) {
+        if !self.finishing.is_empty() && self.bond.is_drained(now) {
+            for done in self.finishing.drain(..) {
+                // A caller that no longer waits is no failure.
+                let _ = done.send(());
+            }
+        }
+        if now >= self.next_stats {
+            self.next_stats = now + STATS_INTERVAL;
+            let stats = self.bond.stats(now);
+            if now >= self.next_reopen {
+                self.next_reopen = now + REOPEN_INTERVAL;
+                self.reopen(now, &stats);
+            }
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+        }
+    }
+
+    /// Opens the sockets of dead links anew: an interface may have come, or have another address now.
+    fn reopen(&mut self, now: Instant, stats: &BondStats) {
+        for (link, stats) in stats.links.iter().enumerate() {
+            let broken = self.sockets[link].as_ref().is_none_or(LinkSockets::is_broken);
+            if stats.state != LinkState::Dead || !broken {
+                continue;
+            }
+            let opened = socket::connect(&self.config.links[link]).map_err(|error| error.to_string());
+            let opened =
+                opened.and_then(|pair| LinkSockets::register(pair).map_err(|error| error.to_string()));
+            let error = opened.as_ref().err().cloned();
+            if error != stats.error {
+                tracing::info!(link = self.config.links[link].id, ?error, "link reopened");
+            }
+            self.sockets[link] = opened.ok();
+            self.bond.handle_input(now, Input::LinkError { link, error });
         }
     }
 }

@@ -1,12 +1,27 @@
-//! Opening socket pairs.
-#![expect(clippy::disallowed_types, reason = "this is where the sockets are opened")]
+//! Socket pairs: opening, and reading and writing without waiting.
+#![expect(clippy::disallowed_types, reason = "this is where the sockets are")]
 
-use std::io;
+use std::collections::hash_map::RandomState;
+use std::future::poll_fn;
+use std::hash::BuildHasher;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use bytes::{Bytes, BytesMut};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::config::LinkConfig;
+use super::error::NetError;
+
+/// Longest latency that can be configured.
+pub(super) const MAX_LATENCY: Duration = Duration::from_secs(60);
+/// Datagrams are read into pieces of this, which their payloads then share.
+const SLAB_BYTES: usize = 128 << 10;
+/// Room for one datagram; a larger one is cut, and so refused or harmless.
+const DATAGRAM_BYTES: usize = 2048;
 
 /// Asked of the kernel for each direction; it gives what `net.core.{r,w}mem_max` allow.
 /// 4 MiB hold 300 ms of 100 Mbit/s.
@@ -83,4 +98,109 @@ fn listen_at(addr: SocketAddr) -> io::Result<Pair> {
     let rtcp = open(above)?;
     rtcp.bind(&above.into())?;
     Ok(Pair { rtp: rtp.into(), rtcp: rtcp.into() })
+}
+
+/// A number nobody can guess: the standard library keys its hashers from the system's randomness.
+pub(super) fn seed() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// Whether a port can be that of RTP: even, and with one above (TR-06-1, 5.1.1).
+pub(super) fn is_rtp_port(addr: SocketAddr) -> bool {
+    addr.port() != 0 && addr.port().is_multiple_of(2)
+}
+
+/// A socket pair in a runtime.
+#[derive(Debug)]
+pub(super) struct LinkSockets {
+    rtp: tokio::net::UdpSocket,
+    rtcp: tokio::net::UdpSocket,
+    /// Whether the system said that the sockets cannot be used any more.
+    broken: AtomicBool,
+}
+
+impl LinkSockets {
+    /// Gives a pair to the current runtime.
+    pub(super) fn register(pair: Pair) -> Result<Self, NetError> {
+        let register = |socket| {
+            tokio::net::UdpSocket::from_std(socket).map_err(|source| NetError::Io {
+                what: "cannot register the socket with the runtime",
+                source,
+            })
+        };
+        Ok(Self { rtp: register(pair.rtp)?, rtcp: register(pair.rtcp)?, broken: AtomicBool::new(false) })
+    }
+
+    /// Whether a send failed in a way that does not pass by itself.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Sends header and payload as one datagram to where the socket is connected. What the system does not take
+    /// is lost, as on any link, and is asked for again.
+    pub(super) fn send_rtp(&self, header: &[u8], payload: &[u8]) {
+        let parts = [IoSlice::new(header), IoSlice::new(payload)];
+        // Not through the runtime: it takes a socket for full until it has looked at it once.
+        self.note(SockRef::from(&self.rtp).send_vectored(&parts).err());
+    }
+
+    /// Sends a datagram from the RTCP socket to where it is connected.
+    pub(super) fn send_rtcp(&self, data: &[u8]) {
+        self.note(SockRef::from(&self.rtcp).send(data).err());
+    }
+
+    /// Sends a datagram from the RTCP socket to an address.
+    pub(super) fn send_rtcp_to(&self, data: &[u8], to: SocketAddr) {
+        self.note(SockRef::from(&self.rtcp).send_to(data, &to.into()).err());
+    }
+
+    fn note(&self, error: Option<io::Error>) {
+        let Some(error) = error else { return };
+        // Full buffers pass, and so does a peer that is not there yet.
+        let passes = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused);
+        if !passes && !self.broken.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%error, "socket failed");
+        }
+    }
+
+    /// The next RTCP datagram of a connected pair, if one has come.
+    pub(super) fn receive_rtcp(&self, buffer: &mut [u8]) -> Option<usize> {
+        self.rtcp.try_recv(buffer).ok()
+    }
+
+    /// The next RTCP datagram and where it is from, if one has come.
+    pub(super) fn receive_rtcp_from(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        self.rtcp.try_recv_from(buffer).ok()
+    }
+
+    /// The next RTP datagram and where it is from, if one has come.
+    pub(super) fn receive_rtp_from(&self, slab: &mut BytesMut) -> Option<(Bytes, SocketAddr)> {
+        if slab.capacity() < DATAGRAM_BYTES {
+            *slab = BytesMut::with_capacity(SLAB_BYTES);
+        }
+        let (_, from) = self.rtp.try_recv_buf_from(slab).ok()?;
+        Some((slab.split().freeze(), from))
+    }
+}
+
+/// Waits until an RTCP socket of connected pairs can be read.
+pub(super) async fn readable(pairs: &[Option<LinkSockets>]) {
+    poll_fn(|cx| {
+        let any =
+            pairs.iter().flatten().fold(false, |any, pair| pair.rtcp.poll_recv_ready(cx).is_ready() | any);
+        if any { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Waits until a socket of listening pairs can be read.
+pub(super) async fn any_readable(pairs: &[LinkSockets]) {
+    poll_fn(|cx| {
+        let any = pairs.iter().fold(false, |any, pair| {
+            let rtp = pair.rtp.poll_recv_ready(cx).is_ready();
+            pair.rtcp.poll_recv_ready(cx).is_ready() | rtp | any
+        });
+        if any { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
