@@ -33,7 +33,7 @@ setup: ## install what is missing: GStreamer, ffmpeg, rist-tools, the tools of `
 demo: ## a device enrols, streams over two bad links, the recording is checked
 	@scripts/setup.sh build
 	$(CARGO) build $(CARGOFLAGS) --workspace --bins
-	$(CARGO) run $(CARGOFLAGS) --quiet --workspace --bin demo -- \
+	$(TARGET_DIR)/debug/demo \
 	  $(if $(MEDIA),--media "$(MEDIA)") $(if $(SECONDS),--seconds $(SECONDS))
 
 test: ## every test, the ones with real processes included
