@@ -137,6 +137,16 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Random bytes of the system, for [`Session::new`](crate::session::Session::new).
+///
+/// # Errors
+/// [`Error::Random`] when the system has none to give.
+pub fn random_seed() -> Result<[u8; 32], Error> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(Error::Random)?;
+    Ok(seed)
+}
+
 /// Writes a file that only its owner may read: beside its place with mode 0600, synced, renamed.
 ///
 /// # Errors

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`session`] | the sans-IO machine |
 //! | [`identity`] | the device's key and who it is, on disk |
+//! | [`journal`] | where the machine's journal lies on disk |
 //! | [`config`] | where to connect, and as what |
 //! | `tls` | the control plane's certificate, pinned by fingerprint (feature `tls`) |
 //! | `driver` | sockets, clocks and files around the machine (feature `driver`) |
@@ -19,6 +20,8 @@ pub mod config;
 pub mod error;
 pub mod identity;
 
+#[cfg(feature = "control")]
+pub mod journal;
 #[cfg(feature = "control")]
 pub mod session;
 

@@ -6,7 +6,6 @@
 #![expect(clippy::disallowed_methods, reason = "this is where the clocks are read")]
 
 mod dial;
-mod journal;
 mod link;
 
 use std::future::poll_fn;
@@ -15,8 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::task::JoinHandle;
 
 use self::dial::Dialer;
-use self::journal::JournalFile;
 use self::link::Link;
+use crate::journal::JournalFile;
 use crate::session::{Event, Input, Now, Output, Session, Transmit};
 use crate::{Config, Error, Identity};
 
@@ -42,14 +41,12 @@ impl Connection {
         if config.url.scheme() != "wss" || !config.url.has_host() {
             return Err(Error::Address { url: config.url.to_string() });
         }
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(Error::Random)?;
+        let seed = crate::identity::random_seed()?;
         let dialer = Dialer::new(config)?;
         let journal = identity.directory().map(JournalFile::below);
         let mut session = Session::new(config, identity, seed, now())?;
         if let Some(journal) = &journal {
-            let limit = config.session.journal_max_bytes + config.session.record_max_bytes;
-            journal.restore(&mut session, limit)?;
+            journal.restore(&mut session)?;
         }
         Ok(Self { session, link: Link::new(dialer), journal, writing: None, is_over: false })
     }

@@ -86,6 +86,11 @@ impl Session {
         restored
     }
 
+    /// Most bytes of messages and answers in the journal.
+    pub(crate) fn journal_limit(&self) -> usize {
+        self.config.journal_max_bytes.saturating_add(self.config.record_max_bytes)
+    }
+
     fn restore_line(&mut self, line: &[u8]) -> Option<()> {
         let line: Line<'_> = serde_json::from_slice(line).ok()?;
         let text = line.envelope.get();

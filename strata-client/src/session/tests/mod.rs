@@ -13,8 +13,8 @@ mod table;
 use std::time::{Duration, Instant};
 
 use strata_proto::control::{
-    AgentMessage, AgentSettings, Challenge, Command, ControlMessage, DeviceStatus, EndReason, Envelope,
-    Fault, LoginResponse, Message as _, Reply, StreamEnded, StreamStats, StreamStop,
+    AgentMessage, AgentSettings, Challenge, Command, ControlMessage, EndReason, Envelope, Fault,
+    LoginResponse, Message as _, Reply, StreamEnded, StreamStats, StreamStop,
 };
 use strata_proto::id::MessageId;
 use strata_proto::time::Timestamp;

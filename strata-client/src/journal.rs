@@ -1,4 +1,4 @@
-//! The journal's file.
+//! Where the machine's journal lies on disk.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -8,20 +8,25 @@ use crate::Error;
 use crate::identity::{file_error, write_private};
 use crate::session::Session;
 
-/// Where the journal lies.
+/// The journal's file: `journal.jsonl` in the device's state directory, mode 0600.
 #[derive(Debug, Clone)]
-pub(super) struct JournalFile {
+pub struct JournalFile {
     path: PathBuf,
 }
 
 impl JournalFile {
-    pub(super) fn below(directory: &Path) -> Self {
+    /// The journal in this state directory.
+    #[must_use]
+    pub fn below(directory: &Path) -> Self {
         Self { path: directory.join("journal.jsonl") }
     }
 
     /// Gives the file's content to the session. What is damaged is set aside for people to look at:
-    /// an agent that does not start helps nobody.
-    pub(super) fn restore(&self, session: &mut Session, limit: usize) -> Result<(), Error> {
+    /// an agent that does not start helps nobody. A file that does not exist is an empty journal.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the file is there and cannot be read, or not be set aside.
+    pub fn restore(&self, session: &mut Session) -> Result<(), Error> {
         let file = match fs::File::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -29,7 +34,7 @@ impl JournalFile {
         };
         let mut bytes = Vec::new();
         // Twice the limit leaves room for what JSON adds; more was not written by us.
-        let most = u64::try_from(limit.saturating_mul(2)).unwrap_or(u64::MAX);
+        let most = u64::try_from(session.journal_limit().saturating_mul(2)).unwrap_or(u64::MAX);
         file.take(most).read_to_end(&mut bytes).map_err(|e| file_error("read", &self.path, e))?;
         let restored = session.restore(&bytes);
         if restored.damaged > 0 {
@@ -42,8 +47,9 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Writes the whole journal anew. A disk that does not take it is no reason to end.
-    pub(super) fn write(&self, bytes: &[u8]) {
+    /// Writes the whole journal anew: beside its place, synced, renamed into it. A disk that does not
+    /// take it is no reason to end, and only logged.
+    pub fn write(&self, bytes: &[u8]) {
         if let Err(error) = write_private(&self.path, bytes) {
             tracing::error!(path = %self.path.display(), %error, "the journal is not saved: it will not survive a restart");
         }
