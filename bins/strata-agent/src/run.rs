@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use strata_client::role::agent::{self, Event, Handle};
+use strata_client::role::agent::{self, Handle};
 use strata_client::{Config as Client, Identity};
 use strata_proto::control::EndReason;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,8 +54,6 @@ pub(crate) fn report(config: &Config) -> anyhow::Result<std::process::ExitCode> 
 /// When a part cannot start, or ends by itself.
 pub(crate) fn serve(config: Config, control_plane: ControlPlane) -> anyhow::Result<Option<Exit>> {
     let logs = Logs::new(config.log_lines).install(&config.live.log, config.log_format)?;
-    // Fails only when there is one already, which serves as well.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), control_plane = %control_plane.url, state = %config.state_dir.display(), "strata-agent starts");
     let identity = Identity::load_or_create(&config.state_dir)?;
     let client = client(&config, control_plane);
@@ -102,7 +100,7 @@ async fn live(
     Ok(exit)
 }
 
-/// Waits for a reason to end, and meanwhile tells the session and the log what happens.
+/// Waits for a reason to end, and meanwhile tells the session what changes.
 async fn ended(
     handle: &Handle,
     hardware: &Hardware,
@@ -111,14 +109,12 @@ async fn ended(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut changes = hardware.changes();
-    let mut events = handle.events();
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(None),
             _ = interrupt.recv() => return Ok(None),
             Some(exit) = exits.recv() => return Ok(Some(exit)),
             Ok(()) = changes.changed() => handle.reporter().status_changed(),
-            Some(event) = events.next() => log(&event),
         }
     }
 }
@@ -131,27 +127,6 @@ async fn shut_down(streams: &Streams, handle: Handle) {
     }
     if tokio::time::timeout(SESSION_END, handle.shutdown()).await.is_err() {
         tracing::warn!("the session did not end in time; what is left stays in the journal");
-    }
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Enrolled { sender_id } => tracing::info!(%sender_id, "enrolled"),
-        Event::LoggedIn { sender_id, .. } => tracing::info!(%sender_id, "logged in"),
-        Event::Refused(fault) => {
-            tracing::error!(
-                code = fault.code.as_str(),
-                "the control plane refuses this device: {}",
-                fault.message
-            );
-        }
-        Event::Disconnected { cause, retry_in } => {
-            tracing::warn!(?cause, retry_in_s = retry_in.as_secs_f64(), "not connected");
-        }
-        Event::Dropped { message_type, reason } => {
-            tracing::error!(message_type, reason, "a message was given up");
-        }
-        _ => {}
     }
 }
 

@@ -102,12 +102,16 @@ impl Agent for Device {
 
     async fn stream_start(&self, _: Context, command: StreamStart) -> Result<(), Fault> {
         let seen = self.hardware.seen();
-        let interval = self.kept().stats_interval();
+        let (interval, log) = {
+            let kept = self.kept();
+            (kept.stats_interval(), kept.live.log.clone())
+        };
         let facts = Facts {
             media: &self.media,
             interfaces: &seen.interfaces,
             disabled: &self.disabled(),
             stats_interval_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
+            log: &log,
         };
         self.streams.start(plan(&command, &facts)?).await
     }

@@ -33,6 +33,25 @@ pub(crate) struct PipelineConfig {
     pub(crate) stats_interval_ms: u64,
     /// The agent's process id: a child of somebody else has been orphaned.
     pub(crate) parent: u32,
+    /// What the child logs; the agent's own filter.
+    pub(crate) log: String,
+}
+
+impl PipelineConfig {
+    /// Lays an update over the configuration.
+    pub(crate) fn merge(&mut self, update: &ConfigUpdate) {
+        if let Some(bitrate) = update.encoder.as_ref().and_then(|encoder| encoder.bitrate_kbps) {
+            self.encoder.bitrate_kbps = Some(bitrate);
+        }
+        let Some(given) = &update.scheduler else { return };
+        let have = &mut self.bonding.scheduler;
+        macro_rules! take {
+            ($($field:ident)*) => {$( if given.$field.is_some() { have.$field = given.$field; } )*};
+        }
+        take!(storm_enabled storm_reliable_weight storm_unreliable_max_age_ms discard_deadline_ms
+            redundancy_enabled redundancy_spare_ratio redundancy_max_packet_bytes redundancy_target_links
+            critical_broadcast);
+    }
 }
 
 /// A further line on the child's stdin.

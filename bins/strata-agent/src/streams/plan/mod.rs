@@ -12,6 +12,7 @@ use url::Url;
 
 use super::protocol::PipelineConfig;
 use crate::media_dir::MediaDir;
+use crate::pipeline::without_effect;
 
 /// What a plan is made against.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) disabled: &'a BTreeSet<String>,
     /// Time between two `stream.stats`, ms.
     pub(crate) stats_interval_ms: u64,
+    /// What the pipeline logs.
+    pub(crate) log: &'a str,
 }
 
 /// Checks `start` as a whole.
@@ -54,6 +57,7 @@ pub(crate) fn plan(start: &StreamStart, facts: &Facts<'_>) -> Result<PipelineCon
         latency_ms: latency_ms.unwrap_or(DEFAULT_LATENCY_MS),
         stats_interval_ms: facts.stats_interval_ms,
         parent: std::process::id(),
+        log: facts.log.to_owned(),
     })
 }
 
@@ -64,6 +68,13 @@ pub(crate) fn plan(start: &StreamStart, facts: &Facts<'_>) -> Result<PipelineCon
 pub(crate) fn check_update(update: &ConfigUpdate) -> Result<(), Fault> {
     if let Some(given) = &update.scheduler {
         scheduler(given, "payload.scheduler")?;
+        // An update is there to change something: what would change nothing must not succeed.
+        if let Some(field) = without_effect(given).first() {
+            let message = format!("{field} has no effect in this version of the agent");
+            return Err(
+                Fault::new(ErrorCode::UNSUPPORTED, message).with_field(format!("payload.scheduler.{field}"))
+            );
+        }
     }
     let bitrate_kbps = update.encoder.as_ref().and_then(|encoder| encoder.bitrate_kbps);
     encoder(&Encoder { bitrate_kbps, ..Encoder::default() }, "payload.encoder")
@@ -126,9 +137,10 @@ fn encoder(encoder: &Encoder, field: &str) -> Result<(), Fault> {
     within(&format!("{field}.bitrate_kbps"), encoder.bitrate_kbps, 50..=200_000)?;
     within(&format!("{field}.keyint_max"), encoder.keyint_max, 1..=3000)?;
     match encoder.tune.as_deref() {
-        Some(tune) if !TUNES.contains(&tune) => {
-            Err(bad(&format!("{field}.tune"), format!("expected one of {}", TUNES.join(", "))))
-        }
+        Some(tune) if tune != TUNE => Err(bad(
+            &format!("{field}.tune"),
+            format!("this agent encodes with {TUNE} only, got {tune:.32?}"),
+        )),
         _ => Ok(()),
     }
 }
@@ -230,8 +242,8 @@ fn bad(field: &str, message: String) -> Fault {
 const DEFAULT_LATENCY_MS: u32 = 1000;
 /// A device with more modems does not exist; a list of thousands is a mistake.
 const MAX_LINKS: usize = 16;
-/// What x264 in GStreamer knows.
-const TUNES: [&str; 3] = ["zerolatency", "fastdecode", "stillimage"];
+/// What the pipeline encodes with: live pictures must not wait for later ones.
+const TUNE: &str = "zerolatency";
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,7 @@ fn try_plan(start: &StreamStart) -> Result<PipelineConfig, Fault> {
         interfaces: &interfaces,
         disabled: &BTreeSet::from(["wwan0".to_owned()]),
         stats_interval_ms: 1000,
+        log: "info",
     };
     plan(start, &facts)
 }
@@ -103,6 +104,11 @@ fn an_update_is_checked_as_a_whole() {
     check(json!({"scheduler": {"discard_deadline_ms": 300}, "encoder": {"bitrate_kbps": 4000}})).unwrap();
     let fault = check(json!({"scheduler": {"discard_deadline_ms": 300}, "encoder": {"bitrate_kbps": 4}}));
     assert_eq!(fault.unwrap_err().field.as_deref(), Some("payload.encoder.bitrate_kbps"));
+    let fault = check(json!({"scheduler": {"storm_enabled": true}})).unwrap_err();
+    assert_eq!(
+        (fault.code, fault.field.as_deref()),
+        (ErrorCode::UNSUPPORTED, Some("payload.scheduler.storm_enabled"))
+    );
     let fault = check(json!({"scheduler": {"redundancy_max_packet_bytes": 70000}})).unwrap_err();
     assert_eq!(fault.field.as_deref(), Some("payload.scheduler.redundancy_max_packet_bytes"));
 }

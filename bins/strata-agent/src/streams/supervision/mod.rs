@@ -195,7 +195,7 @@ impl Supervision {
             Some(stream) if !stream.updating => {
                 stream.updating = true;
                 // A child that is started anew must not forget it.
-                merge(&mut stream.config, &update);
+                stream.config.merge(&update);
                 self.output.push_back(Output::Tell(PipelineCommand::Update { update }));
             }
             Some(_) => self.output.push_back(Output::Updated(Err("another update is under way".to_owned()))),
@@ -357,20 +357,6 @@ impl Supervision {
     pub(crate) fn runs(&self, stream_id: &StreamId) -> bool {
         self.running().is_some_and(|config| config.stream_id == *stream_id)
     }
-}
-
-/// Lays an update over the configuration that the next child would get.
-fn merge(config: &mut PipelineConfig, update: &ConfigUpdate) {
-    if let Some(bitrate) = update.encoder.as_ref().and_then(|encoder| encoder.bitrate_kbps) {
-        config.encoder.bitrate_kbps = Some(bitrate);
-    }
-    let Some(given) = &update.scheduler else { return };
-    let have = &mut config.bonding.scheduler;
-    macro_rules! take {
-        ($($field:ident)*) => {$( if given.$field.is_some() { have.$field = given.$field; } )*};
-    }
-    take!(storm_enabled storm_reliable_weight storm_unreliable_max_age_ms discard_deadline_ms redundancy_enabled
-        redundancy_spare_ratio redundancy_max_packet_bytes redundancy_target_links critical_broadcast);
 }
 
 /// Loading GStreamer's plugins for the first time takes seconds on a small device; a network camera too.

@@ -56,7 +56,7 @@ impl Bench {
 fn config() -> Box<PipelineConfig> {
     serde_json::from_value(json!({
         "stream_id": "str_1", "source": {"mode": "test"}, "encoder": {}, "latency_ms": 1000,
-        "bonding": {"version": 1, "links": []}, "stats_interval_ms": 1000, "parent": 1,
+        "bonding": {"version": 1, "links": []}, "stats_interval_ms": 1000, "parent": 1, "log": "info",
     }))
     .unwrap()
 }

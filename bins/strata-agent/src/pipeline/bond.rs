@@ -1,0 +1,83 @@
+//! From `bonding_config` to what the engine takes. Pure but for name lookup.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use strata_media::bond::SchedulerParams;
+use strata_media::net::{LinkConfig, SenderConfig};
+use strata_proto::control::{BondingLink, LinkPriority, Scheduler};
+use url::Url;
+
+use crate::streams::protocol::PipelineConfig;
+
+/// The bond as the engine takes it; names are looked up.
+///
+/// # Errors
+/// When a name has no address.
+pub(super) fn sender_config(config: &PipelineConfig) -> anyhow::Result<SenderConfig> {
+    let links = config.bonding.links.iter().map(link).collect::<anyhow::Result<_>>()?;
+    let mut sender = SenderConfig::new(links);
+    sender.latency = Duration::from_millis(config.latency_ms.into());
+    sender.scheduler = scheduler(&config.bonding.scheduler);
+    sender.cname = config.stream_id.to_string();
+    for field in without_effect(&config.bonding.scheduler) {
+        tracing::info!("scheduler.{field} has no effect in this version");
+    }
+    Ok(sender)
+}
+
+fn link(link: &BondingLink) -> anyhow::Result<LinkConfig> {
+    let remote = resolve(&link.uri).with_context(|| format!("link {}: {}", link.id, link.uri))?;
+    let mut config = LinkConfig::new(link.id, remote);
+    config.interface.clone_from(&link.interface);
+    config.backup = link.priority == Some(LinkPriority::Backup);
+    Ok(config)
+}
+
+fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
+    let url = Url::parse(uri)?;
+    let host = url.host_str().context("no host")?.trim_matches(['[', ']']);
+    let port = url.port().context("no port")?;
+    (host, port).to_socket_addrs()?.next().context("the host has no address")
+}
+
+/// The scheduler as the engine takes it.
+pub(super) fn scheduler(scheduler: &Scheduler) -> SchedulerParams {
+    let mut params = SchedulerParams::default();
+    params.discard_deadline = scheduler.discard_deadline_ms.map(|ms| Duration::from_millis(ms.into()));
+    params
+}
+
+/// Fields that are set and that the engine does not know yet.
+pub(crate) fn without_effect(scheduler: &Scheduler) -> Vec<&'static str> {
+    macro_rules! set {
+        ($($field:ident)*) => {
+            [$((scheduler.$field.is_some(), stringify!($field)),)*]
+        };
+    }
+    let fields = set!(storm_enabled storm_reliable_weight storm_unreliable_max_age_ms redundancy_enabled
+        redundancy_spare_ratio redundancy_max_packet_bytes redundancy_target_links critical_broadcast);
+    fields.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        assert_eq!(resolve("rist://127.0.0.1:15000").unwrap(), "127.0.0.1:15000".parse().unwrap());
+        assert_eq!(resolve("rist://[::1]:15002?buffer=500").unwrap(), "[::1]:15002".parse().unwrap());
+        assert_eq!(resolve("rist://localhost:15004").unwrap().port(), 15004);
+        resolve("rist://127.0.0.1").unwrap_err();
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named() {
+        let given =
+            Scheduler { discard_deadline_ms: Some(200), storm_enabled: Some(true), ..Scheduler::default() };
+        assert_eq!(without_effect(&given), ["storm_enabled"]);
+        assert_eq!(scheduler(&given).discard_deadline, Some(Duration::from_millis(200)));
+    }
+}
