@@ -56,6 +56,7 @@ pub(super) struct Link {
     liveness: Liveness,
     /// What was handed to the link is believed to have left by then.
     busy_until: Instant,
+    last_sent: Instant,
     in_flight: VecDeque<(Instant, u32)>,
     in_flight_bytes: u64,
 }
@@ -91,6 +92,7 @@ impl Link {
             rtt: None,
             liveness: Liveness { since: now, proven: now, heard: now },
             busy_until: now,
+            last_sent: now,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
         }
@@ -147,6 +149,16 @@ impl Link {
         self.busy_until
     }
 
+    /// Time since it was given a datagram.
+    pub(super) fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_sent)
+    }
+
+    /// Time until a datagram given to the link now would arrive, if it does.
+    pub(super) fn delay(&self, now: Instant) -> Duration {
+        self.backlog(now).max(self.queue()) + self.one_way()
+    }
+
     /// Time until a datagram given to the link after `waiting` more would arrive: its own queue, the link's, the
     /// way, and the way back and forth again if it is lost.
     pub(super) fn arrival(&self, now: Instant, waiting: Duration) -> Duration {
@@ -159,6 +171,7 @@ impl Link {
     pub(super) fn sent(&mut self, now: Instant, len: usize) {
         self.busy_until = self.busy_until.max(now) + self.airtime(len);
         self.loss.sent(now);
+        self.last_sent = now;
         let bytes = (len + OVERHEAD) as u32;
         self.in_flight_bytes += u64::from(bytes);
         match self.in_flight.back_mut() {

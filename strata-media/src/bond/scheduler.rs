@@ -15,6 +15,11 @@ use super::stats::LinkState;
 const MAX_PENDING: usize = 4096;
 /// Waiting packets that are looked at, at a time.
 const LOOK_AHEAD: usize = 128;
+/// A link that has carried nothing for so long gets a packet: what is known of a link is known from what it carries.
+const KEEP_WARM: Duration = Duration::from_millis(50);
+/// But not if that would arrive so much later than by the best link that the receiver asked for it meanwhile
+/// (TR-06-1, appendix B: a reorder section of 70 ms).
+const MOST_SKEW: Duration = Duration::from_millis(65);
 /// Added to the expected arrival by a backup link, as a share of the latency: used when others are that far behind.
 const BACKUP_SHARE: u32 = 4;
 
@@ -66,8 +71,8 @@ impl Scheduler {
         fresh.map_or(Duration::ZERO, |waiting| now.saturating_duration_since(waiting.created))
     }
 
-    /// When a link has room again for what waits.
-    pub(super) fn due(&self, links: &[Link]) -> Option<Instant> {
+    /// When a link that is full has room again for what waits. Links with room have been tried.
+    pub(super) fn due(&self, now: Instant, links: &[Link]) -> Option<Instant> {
         if self.waiting.is_empty() {
             return None;
         }
@@ -76,7 +81,7 @@ impl Scheduler {
             let busy = links[link].busy_until();
             busy.checked_sub(ahead).unwrap_or(busy)
         };
-        candidates(links).iter().map(room).min()
+        candidates(links).iter().map(room).filter(|&at| at > now).min()
     }
 
     /// Puts what may be sent now into `out`, oldest first. The caller tells each link before the next call.
@@ -100,7 +105,13 @@ impl Scheduler {
             let age = now.saturating_duration_since(waiting.created);
             let penalty = |link: usize| if backup[link] { latency / BACKUP_SHARE } else { Duration::ZERO };
             let arrival = |&link: &usize| links[link].arrival(now, queued[link]) + penalty(link);
-            let Some(&link) = usable.iter().min_by_key(|&link| arrival(link)) else { break };
+            let Some(&best) = usable.iter().min_by_key(|&link| arrival(link)) else { break };
+            let resting = |&&link: &&usize| {
+                !backup[link]
+                    && links[link].idle(now) >= KEEP_WARM
+                    && links[link].delay(now) <= links[best].delay(now) + MOST_SKEW
+            };
+            let link = if waiting.repeat { best } else { *usable.iter().find(resting).unwrap_or(&best) };
             let in_time = match self.params.discard_deadline {
                 Some(_) => age + links[link].arrival(now, queued[link]) <= deadline,
                 // The receiver's latency starts with the way of an undelayed packet.

@@ -185,7 +185,7 @@ impl Sender {
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Output {
         self.out.pop_front().unwrap_or_else(|| {
-            let due = self.scheduler.due(&self.links).unwrap_or(self.next_tick);
+            let due = self.scheduler.due(self.now, &self.links).unwrap_or(self.next_tick);
             Output::Timeout(due.min(self.next_tick).min(self.report_due))
         })
     }
