@@ -241,3 +241,78 @@ fn damaged(path: &Path, reason: impl fmt::Display) -> Error {
 
 const KEY_FILE: &str = "device.key";
 const IDENTITY_FILE: &str = "identity.json";
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("a file").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_only_the_owner_may_read_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("a/b");
+        let first = Identity::load_or_create(&directory).unwrap();
+        assert_eq!(mode(&directory), 0o700);
+        assert_eq!(mode(&directory.join(KEY_FILE)), 0o600);
+        let second = Identity::load_or_create(&directory).unwrap();
+        assert_eq!(first.public_key(), second.public_key());
+        assert_eq!(second.sender_id(), None);
+    }
+
+    #[test]
+    fn enrolment_survives_and_the_token_is_known_as_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let token: EnrollmentToken = "enr_abc".parse().unwrap();
+        let mut identity = Identity::load_or_create(directory.path()).unwrap();
+        identity.enrol("snd_1".parse().unwrap(), Some(Secret::new("key")), Some(&token));
+        identity.save().unwrap();
+        let text = fs::read_to_string(directory.path().join(IDENTITY_FILE)).unwrap();
+        assert!(!text.contains("enr_abc"), "only its hash is kept: {text}");
+        assert_eq!(mode(&directory.path().join(IDENTITY_FILE)), 0o600);
+        let identity = Identity::load_or_create(directory.path()).unwrap();
+        assert_eq!(identity.sender_id().unwrap().as_str(), "snd_1");
+        assert_eq!(identity.device_key().unwrap().expose(), "key");
+        assert!(identity.has_used(&token) && !identity.has_used(&"enr_other".parse().unwrap()));
+        assert!(!format!("{identity:?}").contains("key\""), "no secret in Debug");
+    }
+
+    #[test]
+    fn files_that_others_may_read_are_narrowed() {
+        let directory = tempfile::tempdir().unwrap();
+        Identity::load_or_create(directory.path()).unwrap();
+        let key = directory.path().join(KEY_FILE);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        Identity::load_or_create(directory.path()).unwrap();
+        assert_eq!(mode(&key), 0o600);
+    }
+
+    #[test]
+    fn damaged_files_are_named_and_their_content_is_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        Identity::load_or_create(directory.path()).unwrap();
+        fs::write(directory.path().join(IDENTITY_FILE), "{\"sender_id\":\"sesame\"}").unwrap();
+        let error = Identity::load_or_create(directory.path()).unwrap_err();
+        assert!(
+            error.to_string().contains(IDENTITY_FILE) && !error.to_string().contains("sesame"),
+            "{error}"
+        );
+        fs::write(directory.path().join(KEY_FILE), "-----BEGIN PRIVATE KEY-----\nsesame").unwrap();
+        let error = Identity::load_or_create(directory.path()).unwrap_err();
+        assert!(error.to_string().contains(KEY_FILE) && !error.to_string().contains("sesame"), "{error}");
+    }
+
+    #[test]
+    fn a_file_left_by_a_crash_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
+        fs::write(path.with_extension("new"), "half of it").unwrap();
+        write_private(&path, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert!(!path.with_extension("new").exists());
+    }
+}

@@ -36,3 +36,8 @@ pub mod role;
 pub use config::Config;
 pub use error::Error;
 pub use identity::Identity;
+
+/// The code in the README is compiled.
+#[cfg(all(doctest, feature = "driver", feature = "control"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -42,26 +42,27 @@ mod input;
 mod journal;
 mod login;
 mod outbox;
+mod outgoing;
 mod record;
 mod status;
 #[cfg(test)]
 mod tests;
+mod timers;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use strata_proto::control::{AgentMessage, CommandKind, Envelope, ErrorCode, Fault, Message as _, Reply};
+use strata_proto::control::CommandKind;
 use strata_proto::id::MessageId;
 use strata_proto::token::EnrollmentToken;
 
 use self::backoff::Backoff;
 use self::heartbeat::Heartbeat;
 use self::login::{Grant, Login};
-use self::outbox::{Entry, Keep, Outbox, Sent};
+use self::outbox::Outbox;
 use self::record::Record;
 use self::status::StatusClock;
 use crate::config::About;
@@ -292,129 +293,6 @@ impl Session {
         }
     }
 
-    fn on_send(&mut self, now: Now, report: Report) {
-        let keep = match &report {
-            Report::Ended(_) => Keep::Ended,
-            Report::Status(_) => Keep::Status,
-            Report::Stats(_) | Report::Progress(_) => Keep::Telemetry,
-        };
-        let is_open = matches!(self.phase, Phase::Ready | Phase::Renewing(_)) && self.shutdown.is_none();
-        if keep.is_durable() || is_open {
-            let id = self.message_id(now);
-            self.enqueue(now, id, keep, report.into());
-        }
-    }
-
-    fn on_reply(&mut self, now: Now, id: MessageId, reply: Reply) {
-        // One answer per request: a second one finds nothing running.
-        let Some(kind) = self.record.finish(&id) else { return };
-        let text = match self.encode(now, &id, AgentMessage::Reply(kind, reply)) {
-            Ok(text) => text,
-            Err(why) => {
-                let fault = Fault::new(ErrorCode::INTERNAL, format!("the result was made, but {why}"));
-                let reply = AgentMessage::Reply(kind, Reply::failed(fault));
-                self.encode(now, &id, reply).unwrap_or_default()
-            }
-        };
-        self.record.keep(id.clone(), text.clone());
-        self.enqueue_text(Entry::new(id, Keep::Reply, Cow::Owned(format!("{kind}.response")), text));
-    }
-
-    /// Takes a message into the outbox; [`Session::flush`] sends it as soon as it may.
-    fn enqueue(&mut self, now: Now, id: MessageId, keep: Keep, message: AgentMessage) {
-        let message_type = message.message_type();
-        match self.encode(now, &id, message) {
-            Ok(text) => self.enqueue_text(Entry::new(id, keep, message_type, text)),
-            Err(why) => {
-                let message_type = message_type.into_owned();
-                self.event(Event::Dropped { message_type, reason: Cow::Borrowed(why) });
-            }
-        }
-    }
-
-    fn enqueue_text(&mut self, entry: Entry) {
-        self.journal_changed |= entry.keep.is_durable();
-        for dropped in self.outbox.push(entry) {
-            self.journal_changed |= dropped.keep.is_durable();
-            self.dropped(&dropped, "the journal is full");
-        }
-    }
-
-    fn encode(&self, now: Now, id: &MessageId, message: AgentMessage) -> Result<String, &'static str> {
-        let text = Envelope::new(id.clone(), now.wall, message).encode();
-        let text = text.map_err(|_| "it cannot be written as JSON")?;
-        let limit = self.config.max_message_bytes.saturating_sub(login::TOKEN_ROOM);
-        if text.len() > limit { Err("it is over the size limit of a message") } else { Ok(text) }
-    }
-
-    /// Sends what waits, when it may be sent.
-    fn flush(&mut self, now: Now) {
-        let (Phase::Ready, Some(grant)) = (&self.phase, &self.grant) else { return };
-        let sent = Sent {
-            generation: grant.generation,
-            ping: self.heartbeat.next(),
-            at: now.monotonic,
-            is_postponed: false,
-        };
-        while let Some(entry) = self.outbox.next_unsent(sent) {
-            let text = grant.stamp(&entry.text);
-            self.outputs.push_back(Output::Transmit(Transmit::Text(text)));
-        }
-    }
-
-    fn on_time(&mut self, now: Now) {
-        let over = |deadline: &Instant| *deadline <= now.monotonic;
-        match &self.phase {
-            Phase::Dialing { deadline } if over(deadline) => {
-                self.close(now, 1000, "timeout", Disconnect::DialTimeout);
-            }
-            Phase::LoggingIn(login) | Phase::Renewing(login) if over(&login.deadline) => {
-                self.close(now, 1000, "timeout", Disconnect::LoginTimeout);
-            }
-            Phase::Waiting { until } if over(until) => self.dial(now),
-            _ => {}
-        }
-        if self.heartbeat.is_silent(now.monotonic) {
-            self.close(now, 1000, "silence", Disconnect::Silent);
-        }
-        if self.shutdown.is_some_and(|deadline| over(&deadline)) {
-            self.finish();
-        }
-        if let Some(payload) = self.heartbeat.ping(now.monotonic) {
-            self.transmit(Transmit::Ping(payload));
-        }
-        if matches!(self.phase, Phase::Ready) {
-            self.on_time_ready(now);
-        }
-    }
-
-    fn on_time_ready(&mut self, now: Now) {
-        for message_type in self.outbox.overdue(now.monotonic, self.config.request_timeout) {
-            self.event(Event::Unanswered { message_type: message_type.into_owned() });
-        }
-        if self.status.fire(now.monotonic) {
-            self.event(Event::StatusDue);
-        }
-        if self.grant.as_ref().is_some_and(|grant| grant.renew_at.is_some_and(|at| at <= now.monotonic)) {
-            self.renew(now);
-        }
-    }
-
-    /// When to give [`Input::Timeout`].
-    fn timeout(&self) -> Option<Instant> {
-        let phase = match &self.phase {
-            Phase::Dialing { deadline: at } | Phase::Waiting { until: at } => Some(*at),
-            Phase::LoggingIn(login) | Phase::Renewing(login) => Some(login.deadline),
-            Phase::Ready | Phase::Closed => None,
-        };
-        let ready = matches!(self.phase, Phase::Ready).then(|| {
-            let renew = self.grant.as_ref().and_then(|grant| grant.renew_at);
-            [renew, self.status.timeout(), self.outbox.timeout(self.config.request_timeout)]
-        });
-        let always = [phase, self.heartbeat.timeout(), self.shutdown];
-        always.into_iter().chain(ready.into_iter().flatten()).flatten().min()
-    }
-
     fn dial(&mut self, now: Now) {
         self.phase = Phase::Dialing { deadline: now.monotonic + self.config.dial_timeout };
         self.transmit(Transmit::Dial);
@@ -481,12 +359,6 @@ impl Session {
 
     fn is_connected(&self) -> bool {
         matches!(self.phase, Phase::LoggingIn(_) | Phase::Ready | Phase::Renewing(_))
-    }
-
-    fn dropped(&mut self, entry: &Entry, reason: &'static str) {
-        self.journal_changed |= entry.keep.is_durable();
-        let message_type = entry.message_type.clone().into_owned();
-        self.event(Event::Dropped { message_type, reason: Cow::Borrowed(reason) });
     }
 
     fn message_id(&mut self, now: Now) -> MessageId {

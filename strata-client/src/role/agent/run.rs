@@ -118,6 +118,12 @@ impl Driver {
                 Event::Dropped { message_type, reason: reason.into_owned() }
             }
             E::Closed => Event::Closed,
+            E::Faulted { message_type, fault } => {
+                let (code, message) = (fault.code.as_str(), fault.message);
+                return tracing::warn!(message_type, code, message, "the server found fault with a message");
+            }
+            E::Misbehaved(error) => return tracing::warn!(%error, "the server sent what does not decode"),
+            E::Unanswered { message_type } => return tracing::warn!(message_type, "no answer in time"),
             other => return tracing::debug!(?other, "session"),
         };
         // Nobody may be listening.
