@@ -18,10 +18,15 @@ mod config;
 mod element;
 mod error;
 pub mod probe;
+mod receive;
 mod send;
 
 pub use config::{Encoder, SendConfig, Source};
 pub use error::PipelineError;
+pub use receive::{
+    Output, OutputError, OutputState, OutputStats, Receive, ReceiveConfig, ReceiveDriver, ReceiveEvent,
+    ReceiveStats, receive,
+};
 pub use send::{EndReason, Ended, SendDriver, SendEvent, SendHandle, SendStats, send};
 
 /// Loads GStreamer; every function that needs it does so by itself.
