@@ -1,3 +1,56 @@
-//! Receiver of one Strata stream: bonded RIST in, MPEG-TS file, SRT and RTMP out.
+//! The receiver of one Strata stream: bonded RIST in; MPEG-TS file, SRT and RTMP out.
+//!
+//! A process of its own, so that it outlives the control plane that started it. `strata-receiver --help` says how it is
+//! used by hand; a control plane speaks to it through its control socket, see [`control`].
 
-fn main() {}
+mod args;
+mod control;
+mod serve;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use args::{Args, LogFormat};
+use serve::Failure;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    init_logs(&args);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(serve::serve(args));
+    // An output that hangs in a system call must not hold up the end.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(reason) => {
+            tracing::info!(reason = reason.name(), "ended");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            tracing::error!("{failure}");
+            ExitCode::from(match failure {
+                Failure::Input(_) => 2,
+                Failure::Bind(_) => 3,
+                Failure::Control(_) => 4,
+                Failure::Running(_) => 1,
+            })
+        }
+    }
+}
+
+fn init_logs(args: &Args) {
+    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}

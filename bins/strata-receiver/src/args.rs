@@ -1,0 +1,116 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use strata_media::pipeline::Output;
+use strata_proto::id::StreamId;
+
+/// Receive one bonded RIST stream; write it to a file and pass it on to SRT and RTMP.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Name of the stream, str_…; only said back in events and logs
+    #[arg(long, env = "STRATA_RECEIVER_STREAM_ID", default_value = "str_manual")]
+    pub(crate) stream_id: StreamId,
+    /// Address to listen at
+    #[arg(long, env = "STRATA_RECEIVER_BIND", default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
+    /// RTP ports, one per link, even; RTCP uses the port above each. 0 takes a free pair
+    #[arg(long, env = "STRATA_RECEIVER_PORTS", value_name = "PORT,…", value_delimiter = ',', required = true,
+          value_parser = port)]
+    pub(crate) ports: Vec<u16>,
+    /// Time from the arrival of an undelayed packet to its playout: what can be repeated within it is not lost
+    #[arg(long, env = "STRATA_RECEIVER_LATENCY_MS", value_name = "MS", default_value_t = 1000,
+          value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub(crate) latency_ms: u64,
+    /// End after so long without input, seconds; 0 = never
+    #[arg(long, env = "STRATA_RECEIVER_IDLE_TIMEOUT_S", value_name = "S", default_value_t = 60)]
+    pub(crate) idle_timeout_s: u64,
+    /// Write the transport stream to this file. An existing one is not touched: the new one gets a number
+    #[arg(long, env = "STRATA_RECEIVER_RECORD", value_name = "FILE.ts")]
+    pub(crate) record: Option<PathBuf>,
+    /// Pass it on: srt://host:port, srt://:port?mode=listener, file:///path.ts; may be repeated. RTMP is not taken
+    /// here: its address holds a key, and everyone on this machine sees command lines
+    #[arg(long = "output", value_name = "URI", value_parser = output)]
+    pub(crate) outputs: Vec<Output>,
+    /// Read further outputs from the first line of standard input: {"cmd":"update_forward","outputs":[{"uri":"rtmp://…"}]}
+    #[arg(long)]
+    pub(crate) output_stdin_json: bool,
+    /// Unix socket for a control plane: JSON lines, mode 0600; removed at the end
+    #[arg(long, env = "STRATA_RECEIVER_CONTROL_SOCKET", value_name = "PATH")]
+    pub(crate) control_socket: Option<PathBuf>,
+    /// What is logged to standard error: error, warn, info, debug, or a filter like strata_media=debug
+    #[arg(long, env = "STRATA_LOG", default_value = "info")]
+    pub(crate) log: String,
+    /// How it is logged
+    #[arg(long, env = "STRATA_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Record a stream that comes over two links:
+    strata-receiver --bind 0.0.0.0 --ports 15000,15002 --record match.ts
+  Let people fetch it by SRT (ffplay srt://this-host:9000):
+    strata-receiver --bind 0.0.0.0 --ports 15000 --output 'srt://:9000?mode=listener'
+  Send it to an RTMP server, key unseen:
+    echo '{\"cmd\":\"update_forward\",\"outputs\":[{\"uri\":\"rtmp://host/app/key\"}]}' |
+      strata-receiver --ports 15000 --output-stdin-json
+
+Control socket (one JSON object per line):
+  {\"cmd\":\"stats\"}   {\"cmd\":\"stop\"}   {\"cmd\":\"update_forward\",\"outputs\":[{\"uri\":\"srt://…\"}]}
+  It answers with the events ready (first), stats (every second), error and stopped (last).
+
+It ends at SIGTERM or SIGINT, at {\"cmd\":\"stop\"}, or without input for the idle timeout; what is buffered is
+written first. Exit codes: 0 ended so, 1 failed while running, 2 bad usage, 3 a port cannot be bound,
+4 the control socket cannot be made.";
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.trim().parse::<u16>() {
+        Ok(port) if port % 2 == 0 => Ok(port),
+        Ok(port) => Err(format!("{port} is odd: RTP uses even ports, RTCP the odd ones above them")),
+        Err(_) => Err("expected even port numbers, such as 15000,15002".to_owned()),
+    }
+}
+
+fn output(text: &str) -> Result<Output, String> {
+    match text.parse::<Output>() {
+        Ok(Output::Rtmp(_)) => {
+            Err("an RTMP address holds a key, and everyone on this machine sees command lines: \
+                                    use --output-stdin-json or the control socket"
+                .to_owned())
+        }
+        Ok(output) => Ok(output),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn odd_ports_and_keys_are_refused_with_a_reason() {
+        let error = |args: &[&str]| {
+            let args = [&["strata-receiver"], args].concat();
+            Args::try_parse_from(args).unwrap_err().to_string()
+        };
+        assert!(error(&["--ports", "15001"]).contains("15001 is odd"));
+        assert!(error(&["--ports", "15000", "--output", "rtmp://h/a/k"]).contains("--output-stdin-json"));
+        assert!(error(&[]).contains("--ports"));
+    }
+}
