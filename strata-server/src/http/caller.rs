@@ -16,7 +16,7 @@ use crate::store::users::role_of;
 
 /// The user of a request; as an extractor it answers 401 without a valid access token.
 ///
-/// It says who calls, not what is allowed: every handler asks [`Caller::require`] first.
+/// It says who calls, not what is allowed: what changes something takes [`Operator`] instead.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The user.
@@ -91,6 +91,20 @@ impl FromRequestParts<App> for Caller {
         let mut caller = Self::of_token(app.tokens(), token, crate::clock::wall())?;
         caller.address = peer_address(parts);
         Ok(caller)
+    }
+}
+
+/// A [`Caller`] who may steer; as an extractor it answers 403 to others, before the body is looked at.
+#[derive(Debug, Clone)]
+pub struct Operator(pub Caller);
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.require(Role::Operator)?;
+        Ok(Self(caller))
     }
 }
 

@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use body::{Body, OptionalBody};
-pub use caller::Caller;
+pub use caller::{Caller, Operator};
 pub use error::ApiError;
 pub use senders::SenderPath;
 

@@ -13,7 +13,7 @@ use strata_proto::control::{
 use strata_proto::id::SenderId;
 use strata_proto::token::EnrollUri;
 
-use super::{ApiError, App, Body, Caller, qr};
+use super::{ApiError, App, Body, Caller, Operator, qr};
 
 /// The sender of the path; an id that cannot be one is 404, like one that is not there.
 #[derive(Debug, Clone)]
@@ -36,10 +36,9 @@ pub(super) async fn list(State(app): State<App>, caller: Caller) -> Result<Json<
 
 pub(super) async fn create(
     State(app): State<App>,
-    caller: Caller,
+    Operator(caller): Operator,
     Body(body): Body<SenderCreate>,
 ) -> Result<impl IntoResponse, ApiError> {
-    caller.require(Role::Operator)?;
     let ttl = body.enrollment_ttl_s.map(Duration::from_secs);
     let new = app.fleet().create_sender(&caller.account, &body.name, ttl).await?;
     app.audit(&caller, "sender.create", Some(new.view.id.to_string())).await;
@@ -69,11 +68,10 @@ pub(super) async fn get(
 
 pub(super) async fn update(
     State(app): State<App>,
-    caller: Caller,
+    Operator(caller): Operator,
     SenderPath(id): SenderPath,
     Body(body): Body<SenderUpdate>,
 ) -> Result<Json<SenderView>, ApiError> {
-    caller.require(Role::Operator)?;
     let Some(name) = body.name else {
         return Ok(Json(app.fleet().sender(&caller.scope(), &id).await?));
     };
@@ -84,10 +82,9 @@ pub(super) async fn update(
 
 pub(super) async fn remove(
     State(app): State<App>,
-    caller: Caller,
+    Operator(caller): Operator,
     SenderPath(id): SenderPath,
 ) -> Result<StatusCode, ApiError> {
-    caller.require(Role::Operator)?;
     app.fleet().remove_sender(&caller.scope(), &id).await?;
     app.audit(&caller, "sender.delete", Some(id.to_string())).await;
     Ok(StatusCode::NO_CONTENT)

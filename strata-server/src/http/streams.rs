@@ -8,7 +8,7 @@ use serde::Deserialize;
 use strata_proto::control::{ErrorCode, Fault, Role, StartStream, StopStream, StreamView};
 use strata_proto::id::{SenderId, StreamId};
 
-use super::{ApiError, App, Body, Caller, OptionalBody};
+use super::{ApiError, App, Body, Caller, Operator, OptionalBody};
 use crate::control::{NotStreaming, StartError};
 
 pub(super) fn routes() -> Router<App> {
@@ -22,11 +22,10 @@ pub(super) fn routes() -> Router<App> {
 /// 201 when the agent has accepted; the stream is `live` when media flow.
 async fn start(
     State(app): State<App>,
-    caller: Caller,
+    Operator(caller): Operator,
     Path(id): Path<String>,
     Body(body): Body<StartStream>,
 ) -> Result<(StatusCode, Json<StreamView>), ApiError> {
-    caller.require(Role::Operator)?;
     let sender = app.fleet().sender(&caller.scope(), &sender_id(&id)?).await?;
     let (streams, task_sender) = (app.streams().clone(), sender.clone());
     // A caller that goes away must not leave the start half done.
@@ -39,11 +38,10 @@ async fn start(
 /// 202: agent and receiver get their time to finish.
 async fn stop(
     State(app): State<App>,
-    caller: Caller,
+    Operator(caller): Operator,
     Path(id): Path<String>,
     OptionalBody(body): OptionalBody<StopStream>,
 ) -> Result<(StatusCode, Json<StreamView>), ApiError> {
-    caller.require(Role::Operator)?;
     if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > 128) {
         return Err(ApiError::invalid("reason", "expected at most 128 characters"));
     }

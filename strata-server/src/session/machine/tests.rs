@@ -245,7 +245,10 @@ fn an_expired_token_loses_no_message_and_a_new_login_on_the_same_socket_goes_on(
     let out = rig.message("3", "stream.ended", Some("t2"), &ended());
     assert!(matches!(out[..], [Output::Report(_, Report::Ended(_))]));
     rig.pass(1);
-    assert_eq!(said(&rig.message("5", "stream.stats", Some("t1"), &json!({}))[0]), error("5", "token_expired"));
+    assert_eq!(
+        said(&rig.message("5", "stream.stats", Some("t1"), &json!({}))[0]),
+        error("5", "token_expired")
+    );
 }
 
 #[test]
