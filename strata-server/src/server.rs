@@ -47,7 +47,6 @@ impl Server {
 
     /// Every route: REST below `/api`, `WS /agent/ws`, `/healthz`, `/metrics`. Serve it with
     /// `into_make_service_with_connect_info::<SocketAddr>()`, so that limits per address work.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         http::router(self.app.clone())
     }
