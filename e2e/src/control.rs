@@ -43,7 +43,7 @@ impl ControlPlane {
         add_admin(&config).await?;
         let daemon = spawn(&config, dir)?;
         let base = format!("https://{}", place.control());
-        let mut control = Self { daemon, base, ca: data_dir.join("ca.crt"), config, dir: dir.to_owned() };
+        let mut control = Self { daemon, base, ca: data_dir.join("tls/ca.crt"), config, dir: dir.to_owned() };
         control.ready().await?;
         Ok(control)
     }

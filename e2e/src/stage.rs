@@ -62,6 +62,8 @@ impl Setup {
 }
 
 /// A whole Strata. Dropping it ends every process that belongs to it, receivers included.
+///
+/// Unless it was [`done`](Self::done), a temporary directory is kept then and its logs are shown.
 #[derive(Debug)]
 pub struct Stage {
     /// The control plane.
@@ -233,6 +235,11 @@ impl Stage {
         self.dir.processes("strata-receiver")
     }
 
+    /// All went well: nothing needs to be kept.
+    pub fn done(mut self) {
+        self.dir.done = true;
+    }
+
     /// The last lines of everything that was logged.
     #[must_use]
     pub fn logs(&self) -> String {
@@ -245,6 +252,7 @@ impl Stage {
 struct Dir {
     path: PathBuf,
     temporary: bool,
+    done: bool,
 }
 
 impl Dir {
@@ -252,11 +260,11 @@ impl Dir {
         match path {
             Some(path) => {
                 std::fs::create_dir_all(path).with_context(|| path.display().to_string())?;
-                Ok(Self { path: path.canonicalize()?, temporary: false })
+                Ok(Self { path: path.canonicalize()?, temporary: false, done: false })
             }
             None => {
                 let dir = tempfile::Builder::new().prefix("strata-").tempdir()?;
-                Ok(Self { path: dir.keep(), temporary: true })
+                Ok(Self { path: dir.keep(), temporary: true, done: false })
             }
         }
     }
@@ -299,7 +307,7 @@ impl Drop for Dir {
         if !self.temporary {
             return;
         }
-        if std::thread::panicking() {
+        if !self.done {
             eprintln!("{}\nkept: {}", self.logs(), self.path.display());
         } else {
             // What is left in the temporary directory is the system's to clean.

@@ -40,6 +40,7 @@ async fn of_two_agents_with_one_token_exactly_one_enrols() -> Result<()> {
     stage.presence(&created.sender.id, Presence::Offline).await?;
     winner.start_again()?;
     stage.presence(&created.sender.id, Presence::Online).await?;
+    stage.done();
     Ok(())
 }
 
@@ -57,7 +58,9 @@ async fn a_token_works_once_and_a_wrong_one_never() -> Result<()> {
     let _first = stage.enroll("first", &created)?;
     stage.presence(&created.sender.id, Presence::Online).await?;
     let late = stage.enroll("late", &created)?;
-    refused(&late, "invalid_enrollment_token").await
+    refused(&late, "invalid_enrollment_token").await?;
+    stage.done();
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,6 +81,7 @@ async fn a_revoked_device_is_disconnected_at_once_and_stays_out() -> Result<()> 
     }
     let status = agent.daemon.terminate(PATIENCE).await?;
     assert!(status.success(), "{status}");
+    stage.done();
     Ok(())
 }
 
@@ -96,6 +100,7 @@ async fn of_two_starts_at_once_one_wins_and_the_other_gets_409() -> Result<()> {
     assert_eq!(stage.receivers().len(), 1);
     stage.rest.stop(&sender.id).await?;
     stage.state(&won.id, StreamLife::Ended, PATIENCE).await?;
+    stage.done();
     Ok(())
 }
 
@@ -106,5 +111,6 @@ async fn an_offline_sender_cannot_start() -> Result<()> {
     let refusal = stage.rest.start(&created.sender.id, &stage.broadcast()?).await;
     let error = refusal.err().map(|error| error.to_string());
     assert!(error.as_ref().is_some_and(|e| e.contains("409") && e.contains("sender_offline")), "{error:?}");
+    stage.done();
     Ok(())
 }

@@ -75,7 +75,9 @@ async fn a_killed_control_plane_takes_its_stream_up_again() -> Result<()> {
     let (_second, other) = stage.device("second").await?;
     let refused = stage.rest.start(&other.id, &stage.broadcast()?).await;
     assert!(refused.is_err(), "the ports of the stream taken up again are not given away");
-    ends_whole(&stage, &stream, seconds(6)).await
+    ends_whole(&stage, &stream, seconds(6)).await?;
+    stage.done();
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +97,9 @@ async fn a_control_plane_asked_to_end_leaves_its_receivers() -> Result<()> {
     let adopted = stage.state(&stream.id, StreamLife::Live, PATIENCE).await?;
     assert_eq!(adopted.ports, stream.ports);
     stage.presence(&sender.id, Presence::Online).await?;
-    ends_whole(&stage, &stream, seconds(2)).await
+    ends_whole(&stage, &stream, seconds(2)).await?;
+    stage.done();
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +128,7 @@ async fn a_killed_receiver_is_seen_at_once_and_its_stream_ended() -> Result<()> 
     idle.await?;
     let next = stage.go_live(&sender.id).await?;
     assert_eq!(next.ports, stream.ports, "the ports are free again");
+    stage.done();
     Ok(())
 }
 
@@ -161,7 +166,9 @@ async fn a_killed_agent_is_unobserved_then_its_stream_ends_after_its_grace() -> 
     stage.presence(&sender.id, Presence::Online).await?;
     let next = stage.go_live(&sender.id).await?;
     assert_eq!(next.ports, stream.ports, "the ports are free again");
-    ends_whole(&stage, &next, Duration::ZERO).await
+    ends_whole(&stage, &next, Duration::ZERO).await?;
+    stage.done();
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,6 +185,7 @@ async fn an_agent_asked_to_end_reports_its_stream_ended() -> Result<()> {
     let free = eventually("its receiver ends", PATIENCE, async || stage.receivers().is_empty().then_some(()));
     free.await?;
     recording::check(&file(&ended)?, seconds(2)).await?.whole()?;
+    stage.done();
     Ok(())
 }
 
@@ -196,5 +204,7 @@ async fn a_dead_link_costs_no_picture() -> Result<()> {
     stage.streamed(&stream.id, seconds(9)).await?;
     stage.links[1].set_down(false);
     stage.streamed(&stream.id, seconds(12)).await?;
-    ends_whole(&stage, &stream, seconds(10)).await
+    ends_whole(&stage, &stream, seconds(10)).await?;
+    stage.done();
+    Ok(())
 }
