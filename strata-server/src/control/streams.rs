@@ -108,8 +108,28 @@ pub(super) struct Shared {
 struct Index {
     by_id: HashMap<StreamId, Arc<Active>>,
     by_sender: HashMap<SenderId, Arc<Active>>,
+    /// Senders whose stream is being entered.
+    turns: HashSet<SenderId>,
     /// Streams that an agent reported and nobody knows, being looked up.
     strange: HashSet<StreamId>,
+}
+
+/// The right to enter a stream of one sender; nobody else has it until this is dropped.
+struct Turn<'a> {
+    shared: &'a Shared,
+    sender: &'a SenderId,
+}
+
+impl<'a> Turn<'a> {
+    fn take(shared: &'a Shared, sender: &'a SenderId) -> Option<Self> {
+        shared.index().turns.insert(sender.clone()).then_some(Self { shared, sender })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.shared.index().turns.remove(self.sender);
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -177,6 +197,8 @@ impl Streams {
         let shared = &self.shared;
         let status = shared.fleet.status(sender);
         let plan = Plan::new(body, status.as_deref(), &shared.config).map_err(StartError::Invalid)?;
+        // Two requests at once must not compete for ports: the second one is told why it is refused.
+        let turn = Turn::take(shared, sender).ok_or(StartError::Active(None))?;
         if let Some(active) = shared.of_sender(sender) {
             return Err(StartError::Active(Some(active.row().id)));
         }
@@ -196,6 +218,7 @@ impl Streams {
         let life = Life::start(shared.graces(&row), crate::clock::mono());
         let (starter, outcome) = oneshot::channel();
         let active = shared.enlist(row.clone(), true);
+        drop(turn);
         let task = Task::new(Arc::clone(shared), Arc::clone(&active), life, shared.launch(&row)).starting(
             command,
             plan.forward,
