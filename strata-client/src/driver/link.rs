@@ -22,6 +22,8 @@ pub(super) struct Link {
     dialer: Dialer,
     state: State,
     queue: VecDeque<Message>,
+    /// Bytes in the queue.
+    queued: usize,
     /// The previous connection saying goodbye.
     leaving: Option<Work<()>>,
 }
@@ -64,21 +66,21 @@ impl Incoming {
 
 impl Link {
     pub(super) fn new(dialer: Dialer) -> Self {
-        Self { dialer, state: State::Down, queue: VecDeque::new(), leaving: None }
+        Self { dialer, state: State::Down, queue: VecDeque::new(), queued: 0, leaving: None }
     }
 
-    /// Carries out one output of the machine. What is to be sent waits here for the socket; the
-    /// machine's limits and its silence limit bound how much that can be.
+    /// Carries out one output of the machine. What is to be sent waits here for the socket.
     pub(super) fn transmit(&mut self, transmit: Transmit) {
         match transmit {
             Transmit::Dial => {
-                self.queue.clear();
+                self.clear();
                 self.state = State::Dialing(Box::pin(self.dialer.clone().dial()));
             }
-            Transmit::Text(text) => self.queue.push_back(Message::text(text)),
-            Transmit::Ping(payload) => self.queue.push_back(Message::Ping(Bytes::copy_from_slice(&payload))),
+            Transmit::Text(text) => self.push(Message::text(text)),
+            Transmit::Ping(payload) => self.push(Message::Ping(Bytes::copy_from_slice(&payload))),
             Transmit::Close { code, reason } => {
                 let queue = std::mem::take(&mut self.queue);
+                self.clear();
                 if let State::Up(socket) = std::mem::replace(&mut self.state, State::Down) {
                     self.leaving = Some(Box::pin(leave(socket, queue, code, reason)));
                 }
@@ -100,7 +102,10 @@ impl Link {
                 Ok(socket) => (State::Up(Box::new(socket)), Incoming::Connected),
                 Err(reason) => (State::Down, Incoming::DialFailed(reason)),
             },
-            State::Up(socket) => match poll_socket(socket, &mut self.queue, cx) {
+            State::Up(socket) => match poll_socket(socket, &mut self.queue, &mut self.queued, cx) {
+                _ if self.queued > MAX_QUEUED => {
+                    (State::Down, Incoming::Broken("the server does not read what it is sent".to_owned()))
+                }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(message)) => match incoming(message) {
                     closed @ Incoming::Closed { .. } => (State::Down, closed),
@@ -118,6 +123,16 @@ impl Link {
         Poll::Ready(incoming)
     }
 
+    fn push(&mut self, message: Message) {
+        self.queued += message.len();
+        self.queue.push_back(message);
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.queued = 0;
+    }
+
     /// Until the goodbye is said.
     pub(super) async fn finish(&mut self) {
         if let Some(leaving) = &mut self.leaving {
@@ -130,11 +145,13 @@ impl Link {
 fn poll_socket(
     socket: &mut Socket,
     queue: &mut VecDeque<Message>,
+    queued: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Message, Error>> {
     let mut socket = Pin::new(socket);
     while !queue.is_empty() && socket.as_mut().poll_ready(cx)?.is_ready() {
         if let Some(message) = queue.pop_front() {
+            *queued -= message.len();
             socket.as_mut().start_send(message)?;
         }
     }
@@ -195,5 +212,8 @@ impl fmt::Debug for Link {
     }
 }
 
+/// Most bytes that may wait for the socket: a server that asks and asks, and never reads the
+/// answers, must not use up the device's memory.
+const MAX_QUEUED: usize = 8 * 1024 * 1024;
 /// Most time for a goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);

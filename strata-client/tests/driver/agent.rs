@@ -8,9 +8,9 @@ use strata_client::role::agent::{self, Agent, Context, Event, Handle, Reporter};
 use strata_client::session::Disconnect;
 use strata_client::{Config, Identity};
 use strata_proto::control::{
-    AgentMessage, CommandCancel, CommandKind, ControlMessage, DeviceStatus, EndReason, ErrorCode, Fault,
-    FilesList, FilesListResult, InterfacesScan, LogsGet, LogsGetResult, MediaDelete, Reply, StreamEnded,
-    StreamStop,
+    AgentMessage, CommandCancel, CommandKind, ConfigGet, ConfigGetResult, ControlMessage, DeviceStatus,
+    EndReason, ErrorCode, Fault, FilesList, FilesListResult, InterfacesScan, LogsGet, LogsGetResult,
+    MediaDelete, Reply, StreamEnded, StreamStop,
 };
 use strata_proto::id::MessageId;
 use tokio::task::JoinHandle;
@@ -28,8 +28,8 @@ struct Camera {
 #[async_trait]
 impl Agent for Camera {
     fn capabilities(&self) -> Vec<CommandKind> {
-        use CommandKind::*;
-        vec![StreamStop, LogsGet, FilesList, MediaDelete]
+        use CommandKind as C;
+        vec![C::StreamStop, C::LogsGet, C::FilesList, C::MediaDelete, C::ConfigGet]
     }
 
     async fn started(&self, _: Reporter) {
@@ -49,6 +49,11 @@ impl Agent for Camera {
         ctx.progress(50.0, None);
         // A command that would take for ever.
         std::future::pending().await
+    }
+
+    async fn config_get(&self, _: Context, _: ConfigGet) -> Result<ConfigGetResult, Fault> {
+        let text = "x".repeat(900 * 1024);
+        Ok(ConfigGetResult { values: [("text".to_owned(), text.into())].into_iter().collect() })
     }
 
     async fn files_list(&self, _: Context, _: FilesList) -> Result<FilesListResult, Fault> {
@@ -301,4 +306,44 @@ async fn a_damaged_journal_is_set_aside() {
     let _running = run(server.config(), identity);
     server.accept().await.log_in().await;
     assert!(path.with_extension("damaged").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_asks_and_never_reads_is_left() {
+    let server = Server::start(&["localhost"]).await;
+    let running = run(server.config(), identity());
+    let mut events = running.handle.events();
+    let mut peer = server.accept().await;
+    peer.log_in().await;
+    let cause = loop {
+        // Answers of 900 kB; what the system's buffers take is not known, so ask until it is too much.
+        for number in 0..8 {
+            let name = format!("c{number}");
+            let open = peer.try_send(&id(&name), ControlMessage::Command(ConfigGet {}.into())).await;
+            if !open {
+                break;
+            }
+        }
+        let event = tokio::time::timeout(std::time::Duration::from_millis(50), events.next()).await;
+        if let Ok(Some(Event::Disconnected { cause, .. })) = event {
+            break cause;
+        }
+    };
+    assert!(matches!(&cause, Disconnect::Broken(reason) if reason.contains("does not read")), "{cause:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_given_up() {
+    let server = Server::start(&["localhost"]).await;
+    let mut config = server.config();
+    config.connect_timeout = std::time::Duration::from_millis(50);
+    let running = run(config, identity());
+    let mut events = running.handle.events();
+    // The connection waits in the listener's queue: TLS is never answered.
+    match events.next().await {
+        Some(Event::Disconnected { cause: Disconnect::Unreachable(reason), .. }) => {
+            assert!(reason.contains("no answer"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
 }

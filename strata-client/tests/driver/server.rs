@@ -111,9 +111,14 @@ impl Peer {
     }
 
     pub(crate) async fn send(&mut self, id: &MessageId, message: ControlMessage) {
+        assert!(self.try_send(id, message).await, "the agent has gone");
+    }
+
+    /// Like [`Peer::send`]; `false` when the agent has gone.
+    pub(crate) async fn try_send(&mut self, id: &MessageId, message: ControlMessage) -> bool {
         let ts = Timestamp::from_unix_millis(1_771_064_000_000);
         let text = Envelope::new(id.clone(), ts, message).encode().unwrap();
-        self.send_raw(Message::text(text)).await;
+        self.socket.send(Message::text(text)).await.is_ok()
     }
 
     pub(crate) async fn send_raw(&mut self, message: Message) {
