@@ -1,4 +1,4 @@
-//! The bonding machine: a [`rist::Sender`](crate::rist::Sender), its links, and the scheduler between them.
+//! The bonding machine: a [`crate::rist::Sender`], its links, and the scheduler between them.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

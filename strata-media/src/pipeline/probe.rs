@@ -73,7 +73,7 @@ pub fn file(path: &Path, timeout: Duration) -> Result<MediaInfo, PipelineError> 
 /// Looks into whatever a URI leads to, for at most `timeout`.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub fn uri(uri: &str, timeout: Duration) -> Result<MediaInfo, PipelineError> {
     super::init()?;
     let source = |e: &gst::glib::Error| from_error("source".into(), e, None);

@@ -1,8 +1,8 @@
 //! Agents' connections.
 //!
-//! [`machine`] is sans-IO: it is given text frames and time, and says what to transmit, what to look up
-//! and what the agent reported. [`connection`] is the owner's end of a live connection, fenced by its
-//! generation. [`driver`] is the short loop between a WebSocket, the machine and the fleet.
+//! `machine` is sans-IO: it is given text frames and time, and says what to transmit, what to look up
+//! and what the agent reported. `connection` is the owner's end of a live connection, fenced by its
+//! generation. `driver` is the short loop between a WebSocket, the machine and the fleet.
 //!
 //! ```text
 //!  WebSocket ──► driver ──► machine ──► Authenticate ──► fleet ──► store

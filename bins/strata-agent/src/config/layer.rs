@@ -23,7 +23,7 @@ pub(crate) struct Layer {
         value_parser = secret
     )]
     pub(crate) enrollment_token: Option<Secret>,
-    /// Control plane to connect to, wss://host[:port]/agent/ws.
+    /// Control plane to connect to, such as wss://host:8443/agent/ws.
     #[arg(long, global = true, value_name = "URL", env = "STRATA_AGENT_CONTROL_URL")]
     pub(crate) control_url: Option<String>,
     /// SHA-256 of the control plane's own CA certificate, sha256:<64 hex digits>; without it the
