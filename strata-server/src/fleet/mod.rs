@@ -198,3 +198,6 @@ impl Inner {
         self.devices.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,8 @@ impl Fleet {
         }
         self.device_or_new(id, &row.owner).lock().revoked = true;
         if let Some(observer) = self.inner.observer() {
-            observer.on_sender_removed(id).await;
+            // "At once" holds also for an agent that does not answer.
+            let _ = tokio::time::timeout(FAREWELL, observer.on_sender_removed(id)).await;
         }
         self.disconnect(id, Close::Revoked);
         Ok(())
@@ -176,3 +177,5 @@ fn checked_name(name: &str) -> Result<&str, FleetError> {
 
 /// A token that lies around longer is not short-lived any more.
 const MAX_ENROLLMENT_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long the stream of a sender being decommissioned may take to end in order.
+const FAREWELL: Duration = Duration::from_millis(500);

@@ -178,9 +178,9 @@ impl Wire {
     /// Code of the close frame, after whatever else comes.
     pub(crate) async fn closed(&mut self) -> u16 {
         loop {
-            match within(self.socket.next()).await.expect("a close frame").unwrap() {
-                Message::Close(frame) => return frame.expect("a close code").code.into(),
-                _ => {}
+            let message = within(self.socket.next()).await.expect("a close frame").unwrap();
+            if let Message::Close(frame) = message {
+                return frame.expect("a close code").code.into();
             }
         }
     }

@@ -276,6 +276,10 @@ impl Session {
     }
 
     fn on_text(&mut self, now: Now, text: &str) {
+        if !self.bucket.take(now.mono) {
+            return self.on_flood(now, text);
+        }
+        self.refused = 0;
         let raw = match RawEnvelope::decode(text) {
             Ok(raw) => raw,
             Err(error) => {
@@ -283,10 +287,6 @@ impl Session {
                 return self.first_must_be_login();
             }
         };
-        if !self.bucket.take(now.mono) {
-            return self.on_flood(now, raw.id);
-        }
-        self.refused = 0;
         match (&self.open, &*raw.message_type) {
             (_, "auth.login" | "auth.challenge.response") => self.on_auth(now, raw),
             (None, _) => {
@@ -307,14 +307,14 @@ impl Session {
         }
     }
 
-    fn on_flood(&mut self, now: Now, id: MessageId) {
+    fn on_flood(&mut self, now: Now, text: &str) {
         self.refused += 1;
         if self.open.is_none() || self.refused > self.limits.burst {
             return self.close(Close::Policy("too many messages"));
         }
         self.fail(
             now,
-            Some(id),
+            id_of(text),
             Fault::new(ErrorCode::RATE_LIMITED, "too many messages; wait before sending more"),
         );
     }

@@ -1,0 +1,187 @@
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use strata_proto::control::{Fault, InterfacesScan, Presence, StreamEnded, StreamView};
+use strata_proto::time::Timestamp;
+
+use super::*;
+use crate::session::Close;
+use crate::session::connection::Outgoing;
+use crate::store::StoreError;
+
+/// A fleet on a fresh database, with one sender and an observer that says what streams.
+struct Rig {
+    fleet: Fleet,
+    seen: Arc<Seen>,
+    sender: SenderId,
+    owner: UserId,
+    _dir: tempfile::TempDir,
+}
+
+#[derive(Default)]
+struct Seen {
+    active: Mutex<Option<StreamId>>,
+    presence: Mutex<Vec<(Presence, String)>>,
+}
+
+#[async_trait]
+impl Observer for Seen {
+    fn on_stream_stats(&self, _: &SenderId, _: &Arc<StreamStats>) {}
+
+    async fn on_stream_ended(&self, _: &SenderId, _: StreamEnded) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn on_device_status(&self, _: &SenderId, _: &Arc<DeviceStatus>) {}
+
+    fn on_presence(&self, _: &SenderId, presence: Presence, cause: &str) {
+        self.presence.lock().unwrap().push((presence, cause.to_owned()));
+    }
+
+    fn active_stream(&self, _: &SenderId) -> Option<StreamId> {
+        self.active.lock().unwrap().clone()
+    }
+
+    async fn on_sender_removed(&self, _: &SenderId) {}
+
+    async fn stream_views(&self, _: &Scope, _: Option<&StreamId>) -> Result<Vec<StreamView>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Rig {
+    async fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("db")).await.unwrap();
+        let mut config = Config::default();
+        change(&mut config);
+        let tokens = Tokens::from_seed("test", &[1; 32]).unwrap();
+        let (fleet, _driver) = Fleet::new(&config, store, Events::new(), tokens);
+        let seen = Arc::new(Seen::default());
+        let observer: Weak<dyn Observer> = Arc::downgrade(&seen) as Weak<dyn Observer>;
+        fleet.observe(observer);
+        let owner: UserId = "usr_1".parse().unwrap();
+        let sender = fleet.create_sender(&owner, "Camera", None).await.unwrap().view.id;
+        Self { fleet, seen, sender, owner, _dir: dir }
+    }
+
+    fn connect(&self, at_ms: i64) -> Arc<crate::session::connection::Connection> {
+        self.fleet.connected(&self.sender, &self.owner, None, at(at_ms)).unwrap()
+    }
+
+    fn presence(&self) -> Presence {
+        self.fleet.presence(&self.sender).presence
+    }
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_unix_millis(ms)
+}
+
+#[tokio::test]
+async fn what_an_older_connection_says_or_does_changes_nothing() {
+    let rig = Rig::new(|_| ()).await;
+    let old = rig.connect(1);
+    let new = rig.connect(2);
+    assert!(new.generation > old.generation);
+    assert_eq!(old.outgoing().now_or_never(), Some(Outgoing::Close(Close::Replaced)));
+    assert_eq!(new.outgoing().now_or_never(), None);
+
+    rig.fleet.connection_lost(&rig.sender, old.generation, "closed", at(3));
+    rig.fleet.heard(&rig.sender, old.generation, at(4));
+    rig.fleet.on_status(&rig.sender, old.generation, Box::default(), at(5));
+    assert_eq!(rig.presence(), Presence::Online);
+    assert_eq!(rig.fleet.presence(&rig.sender).last_seen, Some(at(2)));
+    assert_eq!(rig.fleet.status(&rig.sender), None);
+
+    rig.fleet.connection_lost(&rig.sender, new.generation, "closed", at(6));
+    assert_eq!(rig.presence(), Presence::Offline);
+}
+
+#[tokio::test]
+async fn a_sender_that_drops_while_streaming_is_unobserved_until_its_stream_is_over() {
+    let rig = Rig::new(|_| ()).await;
+    let connection = rig.connect(1);
+    *rig.seen.active.lock().unwrap() = Some("str_1".parse().unwrap());
+    rig.fleet.connection_lost(&rig.sender, connection.generation, "heartbeat_timeout", at(2));
+    assert_eq!(rig.presence(), Presence::Unobserved);
+    rig.fleet.settle(&rig.sender);
+    assert_eq!(rig.presence(), Presence::Unobserved);
+    *rig.seen.active.lock().unwrap() = None;
+    rig.fleet.settle(&rig.sender);
+    let view = rig.fleet.presence(&rig.sender);
+    assert_eq!((view.presence, view.cause.as_deref()), (Presence::Offline, Some("heartbeat_timeout")));
+    let told = rig.seen.presence.lock().unwrap().clone();
+    let told: Vec<_> = told.iter().map(|(presence, cause)| (*presence, cause.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (Presence::Online, "connected"),
+            (Presence::Unobserved, "heartbeat_timeout"),
+            (Presence::Offline, "heartbeat_timeout")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_was_checked_before_the_revocation_does_not_open() {
+    let rig = Rig::new(|_| ()).await;
+    let connection = rig.connect(1);
+    rig.fleet.remove_sender(&Scope::All, &rig.sender).await.unwrap();
+    assert_eq!(connection.outgoing().now_or_never(), Some(Outgoing::Close(Close::Revoked)));
+    assert_eq!(rig.presence(), Presence::Offline);
+    assert!(rig.fleet.connected(&rig.sender, &rig.owner, None, at(2)).is_none());
+}
+
+#[tokio::test]
+async fn last_seen_is_written_in_batches_not_by_heartbeats() {
+    let rig = Rig::new(|_| ()).await;
+    let stored = async || rig.fleet.inner.store.sender(&rig.sender).await.unwrap().unwrap().last_seen;
+    let connection = rig.connect(1);
+    for ms in 2..50 {
+        rig.fleet.on_status(&rig.sender, connection.generation, Box::default(), at(ms));
+        rig.fleet.heard(&rig.sender, connection.generation, at(ms));
+    }
+    assert_eq!(stored().await, None);
+    rig.fleet.flush().await;
+    assert_eq!(stored().await, Some(at(49)));
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_read_is_closed_and_one_that_does_not_answer_is_spared() {
+    let rig = Rig::new(|config| {
+        config.session.outgoing_queue = 2;
+        config.session.pending_requests = 3;
+    })
+    .await;
+    let ask = || rig.fleet.request(&rig.sender, InterfacesScan {}, Duration::from_secs(3600));
+
+    let connection = rig.connect(1);
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let mut request = Box::pin(ask());
+        assert_eq!(request.as_mut().now_or_never(), None);
+        assert!(matches!(connection.outgoing().now_or_never(), Some(Outgoing::Text(_))));
+        waiting.push(request);
+    }
+    assert_eq!(ask().await, Err(CommandError::Busy));
+    // A caller that goes away frees its place.
+    waiting.pop();
+    let mut request = Box::pin(ask());
+    assert_eq!(request.as_mut().now_or_never(), None);
+
+    let connection = rig.connect(2);
+    waiting.clear();
+    for _ in 0..2 {
+        let mut request = Box::pin(ask());
+        assert_eq!(request.as_mut().now_or_never(), None);
+        waiting.push(request);
+    }
+    assert_eq!(ask().await, Err(CommandError::Gone));
+    assert_eq!(connection.outgoing().now_or_never(), Some(Outgoing::Close(Close::SlowPeer)));
+    connection.ended();
+    for request in waiting {
+        assert_eq!(request.await, Err(CommandError::Gone));
+    }
+}
