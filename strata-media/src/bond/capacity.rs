@@ -15,6 +15,8 @@ const FLOOR_BPS: f64 = 200e3;
 const MIN_SPAN: Duration = Duration::from_millis(40);
 /// A longer one is not of one piece.
 const MAX_SPAN: Duration = Duration::from_millis(500);
+/// A link that was given less than this share of its estimate was not kept busy by us, whatever its delay says.
+const KEPT_BUSY: f64 = 0.7;
 /// Part of a new measurement that is taken when it is lower, and when it is higher.
 const LOWER: f64 = 0.4;
 const HIGHER: f64 = 0.5;
@@ -58,14 +60,18 @@ impl Capacity {
     }
 
     /// How fast to send when there is enough to send, bit/s: a bit more than the estimate while there is no
-    /// queue, to find out; less while there is one, so that it drains.
-    pub(super) fn pacing_bps(&self, queue: Duration, threshold: Duration) -> f64 {
-        let gain = match (self.found, queue) {
-            (false, queue) if queue < threshold => 2.0,
-            (_, queue) if queue < threshold / 2 => 1.2,
-            (_, queue) if queue < threshold * 2 => 1.0,
-            (_, queue) if queue < threshold * 6 => 0.85,
-            _ => 0.6,
+    /// queue, to find out; less while one stands, so that it drains.
+    pub(super) fn pacing_bps(&self, queue: Duration, standing: Duration, threshold: Duration) -> f64 {
+        let gain = if !self.found && queue < threshold {
+            2.0
+        } else if queue < threshold / 2 {
+            1.2
+        } else if standing < threshold * 2 {
+            1.0
+        } else if standing < threshold * 6 {
+            0.85
+        } else {
+            0.6
         };
         self.bps * gain
     }
@@ -89,8 +95,12 @@ impl Capacity {
             let growth = span.queue.as_secs_f64() - before.as_secs_f64();
             // The end of a queue that shrinks faster than time passes was jitter.
             let carried = bits * (1.0 - span.loss) / (seconds + growth).max(seconds / 4.0);
-            let part = if carried < self.bps { LOWER } else { HIGHER };
-            self.bps += (carried - self.bps) * part;
+            let ours = bits / seconds >= self.bps * KEPT_BUSY || span.queue > span.threshold * 4;
+            if carried > self.bps {
+                self.bps += (carried - self.bps) * HIGHER;
+            } else if ours {
+                self.bps += (carried - self.bps) * LOWER;
+            }
         } else if !queued(span.queue) {
             let carried = bits * (1.0 - span.loss) / seconds;
             self.bps = self.bps.max(carried);
@@ -136,6 +146,6 @@ mod tests {
             capacity.observe(span(6_000_000, MS * (20 + 10 * i)));
         }
         assert!((capacity.bps() - 5e6).abs() < 1e5, "{}", capacity.bps());
-        assert!(capacity.pacing_bps(MS * 100, MS * 15) < 5e6);
+        assert!(capacity.pacing_bps(MS * 100, MS * 50, MS * 15) < 5e6);
     }
 }

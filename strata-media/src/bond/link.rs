@@ -39,6 +39,8 @@ const DEGRADED_LOSS: f64 = 0.10;
 const DEGRADED_QUEUE: Duration = Duration::from_millis(150);
 /// Round-trip time that is assumed until one is measured.
 const DEFAULT_RTT: Duration = Duration::from_millis(100);
+/// The least of so many round trips shows the queue that stands: it is in all of them, and jitter is not.
+const RECENT: usize = 4;
 /// Sendings remembered as under way; 1 s of 100 Mbit/s.
 const MAX_IN_FLIGHT: usize = 10_000;
 
@@ -65,7 +67,10 @@ pub(super) struct Link {
 struct Rtt {
     smoothed: Duration,
     variation: Duration,
+    recent: [Duration; RECENT],
+    next: usize,
     queue: Duration,
+    standing: Duration,
     least: Duration,
     least_before: Duration,
     window_started: Instant,
@@ -135,7 +140,8 @@ impl Link {
 
     /// How long a datagram occupies the link.
     pub(super) fn airtime(&self, len: usize) -> Duration {
-        let bps = self.capacity.pacing_bps(self.queue(), self.threshold());
+        let standing = self.rtt.as_ref().map_or(Duration::ZERO, |rtt| rtt.standing);
+        let bps = self.capacity.pacing_bps(self.queue(), standing, self.threshold());
         Duration::from_secs_f64((len + OVERHEAD) as f64 * 8.0 / bps)
     }
 
@@ -224,7 +230,10 @@ impl Link {
         let rtt = self.rtt.get_or_insert(Rtt {
             smoothed: sample,
             variation: Duration::ZERO,
+            recent: [sample; RECENT],
+            next: 0,
             queue: Duration::ZERO,
+            standing: Duration::ZERO,
             least: sample,
             least_before: sample,
             window_started: now,
@@ -236,7 +245,11 @@ impl Link {
         if now >= rtt.window_started + BASELINE_WINDOW {
             (rtt.least_before, rtt.least, rtt.window_started) = (rtt.least, sample, now);
         }
-        rtt.queue = sample.saturating_sub(rtt.least.min(rtt.least_before));
+        rtt.recent[rtt.next] = sample;
+        rtt.next = (rtt.next + 1) % RECENT;
+        let standing = rtt.recent.iter().min().copied().unwrap_or_default();
+        let least = rtt.least.min(rtt.least_before);
+        (rtt.queue, rtt.standing) = (sample.saturating_sub(least), standing.saturating_sub(least));
     }
 
     fn enter(&mut self, now: Instant, state: LinkState) {

@@ -29,6 +29,7 @@ pub(super) struct Waiting {
     pub(super) created: Instant,
     pub(super) len: usize,
     pub(super) repeat: bool,
+    pub(super) urgent: bool,
 }
 
 /// A packet and its link.
@@ -37,6 +38,7 @@ pub(super) struct Dispatch {
     pub(super) number: u64,
     pub(super) link: usize,
     pub(super) repeat: bool,
+    pub(super) urgent: bool,
 }
 
 /// Packets that wait for a link.
@@ -122,7 +124,8 @@ impl Scheduler {
             } else if full(link) {
                 queued[link] += links[link].airtime(waiting.len);
             } else {
-                found = Some(Dispatch { number, link, repeat: waiting.repeat });
+                let &Waiting { repeat, urgent, .. } = waiting;
+                found = Some(Dispatch { number, link, repeat, urgent });
                 break;
             }
         }

@@ -17,6 +17,8 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(10);
 /// As long as no link has answered, everything is sent over each of them; but no longer than this.
 const UNPROVEN: Duration = Duration::from_secs(1);
+/// The first packet is sent again so long after it: were it lost, the receiver could not know that there was one.
+const HEAD: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(90)];
 /// When nothing follows for these parts (one n-th) of the latency, the last packet is sent again: if it or those
 /// before it were lost, the receiver cannot know until something comes after them.
 const TAIL: [u32; 3] = [10, 4, 2];
@@ -95,6 +97,8 @@ pub struct Sender {
     last_payload: Instant,
     /// The last packet, and how often it was sent again because nothing followed.
     tail: Option<(u64, usize)>,
+    /// The first packet, and how often it was sent again.
+    head: Option<(u64, usize)>,
     now: Instant,
     out: VecDeque<Output>,
 }
@@ -129,6 +133,7 @@ impl Sender {
             first_payload: None,
             last_payload: now,
             tail: None,
+            head: None,
             now,
             out: VecDeque::new(),
             config,
@@ -206,14 +211,15 @@ impl Sender {
     fn drain_flow(&mut self) {
         loop {
             match self.flow.poll_output() {
-                rist_sender::Output::Send { number, created, len, repeat } => {
+                rist_sender::Output::Send { number, created, len, repeat, urgent } => {
                     if !repeat {
                         self.tail = Some((number, 0));
+                        self.head.get_or_insert((number, 0));
                     }
                     if !repeat && self.unproven() {
                         self.send_everywhere(number);
                     } else {
-                        self.scheduler.push(number, Waiting { created, len, repeat });
+                        self.scheduler.push(number, Waiting { created, len, repeat, urgent });
                     }
                 }
                 rist_sender::Output::Rtcp { path, data } => {
@@ -264,6 +270,12 @@ impl Sender {
             let next = self.scheduler.next(self.now, &self.links, &self.backup, self.config.latency);
             let Some(dispatch) = next else { return };
             self.send(dispatch.number, dispatch.link, dispatch.repeat);
+            if dispatch.urgent {
+                let others = candidates(&self.links);
+                let other = others.into_iter().filter(|&link| link != dispatch.link);
+                let other = other.min_by_key(|&link| self.links[link].delay(self.now));
+                self.send(dispatch.number, other.unwrap_or(dispatch.link), true);
+            }
         }
     }
 
@@ -271,7 +283,7 @@ impl Sender {
         self.next_tick = self.now + TICK;
         let alone = self.links.iter().filter(|link| link.available()).count() < 2;
         let interval = if alone { rist_sender::REPORT_INTERVAL } else { REPORT_INTERVAL };
-        self.repeat_tail();
+        self.repeat_ends();
         for index in 0..self.links.len() {
             let counts = &mut self.counts[index];
             counts.rate.turn(self.now, counts.bytes);
@@ -285,15 +297,29 @@ impl Sender {
         }
     }
 
-    fn repeat_tail(&mut self) {
-        let Some((number, times)) = self.tail else { return };
-        let Some(&part) = TAIL.get(times) else { return };
-        if self.scheduler.len() == 0 && self.now >= self.last_payload + self.config.latency / part {
+    /// Sends the first and the last packet again, when it is time.
+    fn repeat_ends(&mut self) {
+        let first = self.first_payload.unwrap_or(self.now);
+        if let Some((number, times)) = self.head
+            && HEAD.get(times).is_some_and(|&after| self.now >= first + after)
+        {
+            self.head = Some((number, times + 1));
+            self.send_again(number, times);
+        }
+        if let Some((number, times)) = self.tail
+            && TAIL.get(times).is_some_and(|&part| self.now >= self.last_payload + self.config.latency / part)
+            && self.scheduler.len() == 0
+        {
             self.tail = Some((number, times + 1));
-            let links = candidates(&self.links);
-            if let Some(&link) = links.get(times % links.len().max(1)) {
-                self.send(number, link, true);
-            }
+            self.send_again(number, times);
+        }
+    }
+
+    /// Over another link each time.
+    fn send_again(&mut self, number: u64, times: usize) {
+        let links = candidates(&self.links);
+        if let Some(&link) = links.get(times % links.len().max(1)) {
+            self.send(number, link, true);
         }
     }
 

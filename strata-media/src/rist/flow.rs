@@ -104,6 +104,11 @@ impl Flow {
         }
     }
 
+    /// How long packets may be out of order, from now on.
+    pub(super) fn set_reorder(&mut self, reorder: Duration) {
+        self.reorder = reorder;
+    }
+
     pub(super) fn ssrc(&self) -> u32 {
         self.ssrc
     }
@@ -240,14 +245,15 @@ impl Flow {
         self.missing.due()
     }
 
-    /// Puts what is to be asked for now into `out`; returns how many packets that is.
+    /// Puts what is to be asked for now into `out`; returns how many packets that is, and whether
+    /// one of them was asked for several times.
     pub(super) fn requests(
         &mut self,
         now: Instant,
         retry: Duration,
         room: usize,
         out: &mut Vec<Loss>,
-    ) -> usize {
+    ) -> (usize, bool) {
         self.missing.collect(now, retry, room, out)
     }
 

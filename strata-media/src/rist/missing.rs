@@ -7,6 +7,8 @@ use super::rtcp::Loss;
 
 /// How often one packet is asked for.
 const MAX_REQUESTS: u16 = 40;
+/// A packet that was asked for so often is asked for by two datagrams.
+const URGENT_REQUESTS: u16 = 3;
 /// Entries in one request (TR-06-1, 5.3.2: 16 or fewer are recommended).
 pub(super) const MAX_ENTRIES: usize = 16;
 
@@ -72,15 +74,15 @@ impl Missing {
     }
 
     /// Puts what is to be asked for now into `out`, as runs, at most `room` of them; each is to be asked for again
-    /// after `retry`. Returns how many packets that is.
+    /// after `retry`. Returns how many packets that is, and whether one of them was asked for several times.
     pub(super) fn collect(
         &mut self,
         now: Instant,
         retry: Duration,
         room: usize,
         out: &mut Vec<Loss>,
-    ) -> usize {
-        let mut count = 0;
+    ) -> (usize, bool) {
+        let (mut count, mut urgent) = (0, false);
         let mut earliest: Option<Instant> = None;
         let mut last = None;
         for gap in &mut self.list {
@@ -99,13 +101,14 @@ impl Missing {
                 gap.requests += 1;
                 gap.due = now + retry;
                 count += 1;
+                urgent |= gap.requests >= URGENT_REQUESTS;
             }
             if gap.requests < MAX_REQUESTS {
                 earliest = Some(earliest.map_or(gap.due, |earliest| earliest.min(gap.due)));
             }
         }
         self.earliest = earliest;
-        count
+        (count, urgent)
     }
 }
 
@@ -141,14 +144,14 @@ mod tests {
         missing.push_back(0xffff..0x1_0002, now + reorder);
         missing.push_back(0x1_0005..0x1_0006, now + reorder);
         let mut out = Vec::new();
-        assert_eq!(missing.collect(now, retry, 16, &mut out), 0);
+        assert_eq!(missing.collect(now, retry, 16, &mut out), (0, false));
         assert_eq!(missing.due(), Some(now + reorder));
-        assert_eq!(missing.collect(now + reorder, retry, 16, &mut out), 4);
+        assert_eq!(missing.collect(now + reorder, retry, 16, &mut out), (4, false));
         assert_eq!(out, [Loss { first: 0xffff, additional: 2 }, Loss { first: 5, additional: 0 }]);
         assert!(missing.remove(0x1_0000));
         assert!(!missing.remove(0x1_0000));
         out.clear();
-        assert_eq!(missing.collect(now + reorder + retry, retry, 1, &mut out), 1);
+        assert_eq!(missing.collect(now + reorder + retry, retry, 1, &mut out), (1, false));
         assert_eq!(out, [Loss { first: 0xffff, additional: 0 }]);
         assert_eq!(missing.due(), Some(now + reorder + retry));
         missing.forget_below(0x2_0000);

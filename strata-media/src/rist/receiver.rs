@@ -21,13 +21,15 @@ use super::stats::{PathStats, ReceiverStats};
 /// Longest time between two reports (TR-06-1, 5.2.1).
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// Requests are collected this long before they are sent, so that neighbours share a datagram.
-const REQUEST_TICK: Duration = Duration::from_millis(5);
+const REQUEST_TICK: Duration = Duration::from_millis(2);
 /// Datagrams of requests at a time.
 const MAX_REQUEST_DATAGRAMS: usize = 8;
 /// Requests per packet that fit into the latency (TR-06-1, appendix B), when the round-trip time is not known.
 const REQUESTS: u32 = 7;
 /// Shortest time between two requests for one packet.
 const MIN_RETRY: Duration = Duration::from_millis(20);
+/// Shortest reorder section.
+const MIN_REORDER: Duration = Duration::from_millis(3);
 /// A stream that is silent for so long, and put out to its end, may be replaced.
 const SILENCE: Duration = Duration::from_millis(500);
 /// Packets another stream must have sent before it is taken up.
@@ -123,6 +125,11 @@ pub enum Output {
     Packet(Packet),
     /// Nothing more until then, or until the next input.
     Timeout(Instant),
+}
+
+/// When to ask again: a round trip and some.
+fn retry_after(rtt: Duration) -> Duration {
+    rtt + rtt / 16 + Duration::from_millis(4)
 }
 
 /// The receiving machine.
@@ -238,16 +245,25 @@ impl Receiver {
         [due, request, report, candidate].into_iter().flatten().fold(self.next_forget, Instant::min)
     }
 
+    /// How long a packet may be out of order. Less, where the latency is short of two requests and their answers.
     fn reorder(&self) -> Duration {
-        self.config.reorder.unwrap_or_else(|| (self.config.latency * 7 / 100).min(Duration::from_millis(70)))
+        if let Some(reorder) = self.config.reorder {
+            return reorder;
+        }
+        let usual = (self.config.latency * 7 / 100).min(Duration::from_millis(70));
+        let requests = self.slowest().map_or(Duration::ZERO, |rtt| retry_after(rtt) * 2);
+        usual.min(self.config.latency.saturating_sub(requests)).max(MIN_REORDER)
+    }
+
+    fn slowest(&self) -> Option<Duration> {
+        self.peers.confirmed().filter_map(|peer| peer.echo.srtt()).max()
     }
 
     /// Time between two requests for one packet: a round trip by the slowest path and some, so that what was
     /// repeated has had the time to come.
     fn retry(&self) -> Duration {
         let most = self.config.latency.saturating_sub(self.reorder()) / REQUESTS;
-        let slowest = self.peers.confirmed().filter_map(|peer| peer.echo.srtt()).max();
-        slowest.map_or(most, |rtt| rtt * 5 / 4 + Duration::from_millis(10)).max(MIN_RETRY)
+        self.slowest().map_or(most, retry_after).max(MIN_RETRY)
     }
 
     fn rtp(&mut self, link: usize, from: SocketAddr, data: Bytes) -> Result<(), DecodeError> {
@@ -351,8 +367,9 @@ impl Receiver {
 
     /// Sends the reports that are due: RR, SDES, echo request.
     fn report(&mut self) {
-        let now = self.now;
+        let (now, reorder) = (self.now, self.reorder());
         let Some(flow) = &mut self.current else { return };
+        flow.set_reorder(reorder);
         let mut block = None;
         for peer in self.peers.confirmed_mut().filter(|peer| peer.next_report <= now) {
             peer.next_report = now + REPORT_INTERVAL;
@@ -381,11 +398,13 @@ impl Receiver {
         }
         self.next_request = now + REQUEST_TICK;
         let mut losses = Vec::new();
-        let count = flow.requests(now, retry, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, &mut losses);
+        let (count, urgent) = flow.requests(now, retry, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, &mut losses);
         self.stats.requested_packets += count as u64;
         let media = flow.ssrc();
+        // One path is not enough for a request that may be the last one.
+        let copies = if urgent && self.peers.confirmed().count() == 1 { 2 } else { 1 };
         for datagram in self.write_requests(media, &losses) {
-            for peer in self.peers.confirmed() {
+            for peer in std::iter::repeat_n((), copies).flat_map(|()| self.peers.confirmed()) {
                 let (link, to) = (peer.link, peer.addr);
                 self.out.push_back(Output::Transmit { link, to, data: datagram.clone() });
             }

@@ -32,6 +32,8 @@ const MAX_ENTRIES: usize = 256;
 const MIN_REPEAT: Duration = Duration::from_millis(5);
 /// The same, while the round-trip time is not known.
 const DEFAULT_REPEAT: Duration = Duration::from_millis(50);
+/// A packet that was sent so often and did not arrive is short of time, and worth two copies at once.
+const URGENT_SENDS: u8 = 3;
 /// Bytes that may be repeated however little was sent.
 const MIN_ALLOWANCE: usize = 64 << 10;
 /// Shortest time between two answers to echo requests on one path.
@@ -102,6 +104,8 @@ pub enum Output {
         len: usize,
         /// Whether it is to be sent again.
         repeat: bool,
+        /// Whether two copies would be better, if possible on different paths: it was lost more than once.
+        urgent: bool,
     },
     /// Send this datagram to the RTCP port of a path.
     Rtcp {
@@ -320,7 +324,7 @@ impl Sender {
         let number =
             self.history.push(Entry { payload, timestamp, created: now, last: None, sends: 0, asked: false });
         self.allowance = (self.allowance + len).min(self.history.bytes().max(MIN_ALLOWANCE));
-        self.out.push_back(Output::Send { number, created: now, len, repeat: false });
+        self.out.push_back(Output::Send { number, created: now, len, repeat: false, urgent: false });
     }
 
     fn reclaim(&mut self, path: usize, since: Instant) {
@@ -328,7 +332,7 @@ impl Sender {
             if entry.last.is_some_and(|(at, on)| on == path && at >= since) && !entry.asked {
                 entry.asked = true;
                 let (created, len) = (entry.created, entry.payload.len());
-                self.out.push_back(Output::Send { number, created, len, repeat: true });
+                self.out.push_back(Output::Send { number, created, len, repeat: true, urgent: false });
             }
         }
     }
@@ -453,9 +457,9 @@ impl Sender {
         }
         entry.asked = true;
         self.allowance -= len;
-        let created = entry.created;
+        let (created, urgent) = (entry.created, entry.sends >= URGENT_SENDS);
         self.out.push_back(Output::Lost { path, sent_at, len });
-        self.out.push_back(Output::Send { number, created, len, repeat: true });
+        self.out.push_back(Output::Send { number, created, len, repeat: true, urgent });
         true
     }
 }

@@ -61,6 +61,18 @@ pub struct Seen {
     next: u64,
 }
 
+impl Seen {
+    /// The first packets may be lost, as nobody knows of them: the next one that comes is the first.
+    pub fn unsynced(&mut self) {
+        self.next = u64::MAX;
+    }
+
+    /// Packets put out or reported lost.
+    pub fn accounted(&self) -> u64 {
+        self.delivered + self.lost
+    }
+}
+
 /// Bytes of a payload.
 pub const PAYLOAD: usize = 1316;
 
