@@ -56,8 +56,20 @@ impl Identity {
     /// hold what it should, [`Error::Random`] without randomness.
     pub fn load_or_create(directory: impl Into<PathBuf>) -> Result<Self, Error> {
         let directory = directory.into();
-        create_private_dir(&directory).map_err(|e| file_error("create", &directory, e))?;
-        let key = load_or_create_key(&directory.join(KEY_FILE))?;
+        let key = directory.join(KEY_FILE);
+        Self::load_or_create_with_key(directory, &key)
+    }
+
+    /// As [`Identity::load_or_create`], with the private key in a file of its own, on another disk for example.
+    ///
+    /// # Errors
+    /// As [`Identity::load_or_create`].
+    pub fn load_or_create_with_key(directory: impl Into<PathBuf>, key: &Path) -> Result<Self, Error> {
+        let directory = directory.into();
+        for directory in [Some(directory.as_path()), key.parent()].into_iter().flatten() {
+            create_private_dir(directory).map_err(|e| file_error("create", directory, e))?;
+        }
+        let key = load_or_create_key(key)?;
         let enrolled = load_enrolled(&directory.join(IDENTITY_FILE))?;
         Ok(Self { directory: Some(directory), key, enrolled })
     }
