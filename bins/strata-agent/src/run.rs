@@ -55,7 +55,7 @@ pub(crate) fn report(config: &Config) -> anyhow::Result<std::process::ExitCode> 
 pub(crate) fn serve(config: Config, control_plane: ControlPlane) -> anyhow::Result<Option<Exit>> {
     let logs = Logs::new(config.log_lines).install(&config.live.log, config.log_format)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), control_plane = %control_plane.url, state = %config.state_dir.display(), "strata-agent starts");
-    let identity = Identity::load_or_create(&config.state_dir)?;
+    let identity = Identity::load_or_create_with_key(&config.state_dir, &config.device_key_path)?;
     let client = client(&config, control_plane);
     runtime()?.block_on(live(config, client, identity, logs))
 }
@@ -67,10 +67,19 @@ async fn live(
     logs: Logs,
 ) -> anyhow::Result<Option<Exit>> {
     let settings = Settings::read(&config.state_dir)?;
-    let (hardware, hardware_driver, socket) = hardware::open(options(&config, &settings))
+    if let Err(error) = std::fs::create_dir_all(&config.media_dir) {
+        tracing::warn!(%error, path = %config.media_dir.display(), "cannot make the media directory");
+    }
+    let (hardware, mut hardware_driver, socket) = hardware::open(options(&config, &settings))
         .context("cannot ask the kernel for network interfaces")?;
+    // One thread runs all parts: children are tied to the thread that made them (PR_SET_PDEATHSIG).
+    let mut parts = JoinSet::new();
+    parts.spawn(socket);
+    // A command that comes right after the login must find the interfaces.
+    hardware_driver.look_at_network().await;
     let hardware = Arc::new(hardware);
     let (streams, streams_driver) = streams::new(program(), config.state_dir.join("run"));
+    sweep(&config.state_dir.join("run"));
     let (exits, exits_rx) = mpsc::channel(1);
     let device = Device {
         media: MediaDir::new(config.media_dir.clone()),
@@ -82,9 +91,6 @@ async fn live(
         config,
     };
     let (handle, session) = agent::connect(client, identity, device)?;
-    // One thread runs them all: children are tied to the thread that made them (PR_SET_PDEATHSIG).
-    let mut parts = JoinSet::new();
-    parts.spawn(socket);
     parts.spawn(hardware_driver.run());
     parts.spawn(streams_driver.run(handle.reporter().clone()));
     parts.spawn(session.run());
@@ -98,6 +104,16 @@ async fn live(
     };
     shut_down(&streams, handle).await;
     Ok(exit)
+}
+
+/// Removes what a killed agent left behind: its streams died with it.
+fn sweep(run_dir: &std::path::Path) {
+    match std::fs::remove_dir_all(run_dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %run_dir.display(), "cannot be removed");
+        }
+        _ => {}
+    }
 }
 
 /// Waits for a reason to end, and meanwhile tells the session what changes.

@@ -151,6 +151,7 @@ impl Agent for Device {
             kept.keep(next, &self.config)?;
             kept.settings.disabled_interfaces.clone()
         };
+        self.streams.set_disabled(disabled.clone()).await;
         self.hardware.set_disabled(disabled).await;
         Ok(())
     }

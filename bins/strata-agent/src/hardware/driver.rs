@@ -71,6 +71,11 @@ pub(crate) fn open(options: Options) -> io::Result<(Hardware, Driver, impl Futur
 }
 
 impl Driver {
+    /// Looks at network interfaces once.
+    pub(crate) async fn look_at_network(&mut self) {
+        self.network.look().await;
+    }
+
     /// Looks at everything once; [`Driver::run`] begins with it.
     pub(crate) async fn look(&mut self) {
         tokio::join!(self.network.look(), self.media.look());
@@ -228,3 +233,42 @@ const ORDERS: usize = 8;
 const UNTOLD: Duration = Duration::from_secs(10);
 const PROBED_AT_ONCE: usize = 16;
 const MAX_INPUTS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers for `a.mp4`, then dies: a demuxer that crashes on the next file.
+    const DYING_PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dying-probe.sh");
+
+    #[tokio::test]
+    async fn a_file_that_kills_the_probe_costs_no_other_its_duration() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.mp4", "b.mp4", "c.mp4"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        let files = media::files(dir.path());
+        let mut media = Media {
+            program: DYING_PROBE.into(),
+            root: dir.path().to_owned(),
+            interval: watch::channel(Duration::ZERO).1,
+            nodes: Vec::new(),
+            durations: Durations::new(),
+            seen: watch::channel(Seen::default()).0,
+        };
+        media.read_durations(&files).await;
+        let durations: Vec<_> = files.iter().map(|file| media.durations.get(file).copied()).collect();
+        assert_eq!(durations, [Some(Some(3)), Some(None), Some(None)]);
+    }
+
+    #[tokio::test]
+    async fn a_camera_that_kills_the_probe_is_reported_as_broken() {
+        let request = Request { inputs: true, files: Vec::new() };
+        let (answers, finished) = probe::ask(Path::new(DYING_PROBE), &request).await;
+        assert!(answers.is_empty() && !finished);
+        let nodes = media::video_nodes(Path::new("/dev"));
+        let broken = unprobed(&nodes, &[]);
+        assert!(broken.iter().all(|input| input.status == InputStatus::Error && input.kind == "v4l2"));
+        assert_eq!(broken.len(), nodes.len());
+    }
+}

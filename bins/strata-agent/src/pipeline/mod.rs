@@ -88,6 +88,7 @@ async fn stream(
     let driver = driver.run();
     tokio::pin!(driver);
     let mut told = Told::new(config);
+    told.enable(&handle)?;
     let mut open = true;
     let ended = loop {
         tokio::select! {
@@ -97,6 +98,10 @@ async fn stream(
                 Some(PipelineCommand::Update { update }) => {
                     let error = told.update(&handle, &update).err().map(|error| format!("{error:#}"));
                     say(&PipelineEvent::Updated { error })?;
+                }
+                Some(PipelineCommand::Disable { interfaces }) => {
+                    told.config.disabled = interfaces;
+                    told.enable(&handle)?;
                 }
                 Some(PipelineCommand::StatsInterval { ms }) => told.config.stats_interval_ms = ms,
                 Some(PipelineCommand::Stop) | None => {
@@ -168,6 +173,15 @@ impl Told {
             target_bitrate_kbps: Some(stats.target_kbps),
             links: stats.bond.links.iter().map(link_stats).collect(),
         }))
+    }
+
+    /// Uses the links of all interfaces but the disabled ones.
+    fn enable(&self, handle: &SendHandle) -> anyhow::Result<()> {
+        let used = |interface: &Option<String>| {
+            !interface.as_ref().is_some_and(|i| self.config.disabled.contains(i))
+        };
+        let enabled = self.config.bonding.links.iter().map(|link| (link.id, used(&link.interface))).collect();
+        Ok(handle.update(SenderUpdate { enabled, ..SenderUpdate::default() })?)
     }
 
     fn update(&mut self, handle: &SendHandle, update: &ConfigUpdate) -> anyhow::Result<()> {

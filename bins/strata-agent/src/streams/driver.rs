@@ -123,6 +123,7 @@ impl Driver {
                 Some(Input::Update(update))
             }
             Order::StatsInterval(interval) => Some(Input::StatsInterval(interval)),
+            Order::Disable(interfaces) => Some(Input::Disable(interfaces)),
         }
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod plan;
 pub(crate) mod protocol;
 mod supervision;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ enum Order {
     Stop(Option<StreamId>, EndReason, oneshot::Sender<Result<(), Fault>>),
     Update(ConfigUpdate, oneshot::Sender<Result<(), Fault>>),
     StatsInterval(Duration),
+    Disable(BTreeSet<String>),
 }
 
 /// Makes the supervisor of one stream at a time. `program` is the agent's own, which is also the
@@ -88,6 +90,11 @@ impl Streams {
     /// Changes how often statistics are reported.
     pub(crate) async fn set_stats_interval(&self, interval: Duration) {
         let _ = self.orders.send(Order::StatsInterval(interval)).await;
+    }
+
+    /// Changes which interfaces a running stream must not use.
+    pub(crate) async fn set_disabled(&self, interfaces: BTreeSet<String>) {
+        let _ = self.orders.send(Order::Disable(interfaces)).await;
     }
 
     /// What runs now.

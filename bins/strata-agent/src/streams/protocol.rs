@@ -12,6 +12,8 @@
 //! ```
 //! What goes wrong is `{"event":"failed"}` before the child exits, or just its death.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use strata_proto::control::{BondingConfig, ConfigUpdate, Encoder, Source, StreamStats};
 use strata_proto::id::StreamId;
@@ -33,6 +35,9 @@ pub(crate) struct PipelineConfig {
     pub(crate) stats_interval_ms: u64,
     /// The agent's process id: a child of somebody else has been orphaned.
     pub(crate) parent: u32,
+    /// Interfaces whose links must not be used.
+    #[serde(default)]
+    pub(crate) disabled: BTreeSet<String>,
     /// What the child logs; the agent's own filter.
     pub(crate) log: String,
 }
@@ -64,6 +69,11 @@ pub(crate) enum PipelineCommand {
     Update {
         /// What changes.
         update: ConfigUpdate,
+    },
+    /// Use the links of these interfaces no more, and all others.
+    Disable {
+        /// Names of interfaces.
+        interfaces: BTreeSet<String>,
     },
     /// Send `stats` this often from now on.
     StatsInterval {

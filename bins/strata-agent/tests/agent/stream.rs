@@ -85,6 +85,15 @@ fn a_stream_starts_changes_and_stops() {
         assert_eq!(ask(&mut device, CommandKind::ConfigUpdate, update).await, Reply::ok());
         stats(&mut device, |s| s.target_bitrate_kbps == Some(200)).await;
 
+        let order = |action| json!({"interface": "lo", "action": action});
+        assert!(ask(&mut device, CommandKind::InterfaceCommand, order("disable")).await.success);
+        // What was sent before the link was given up; then the counter stands still.
+        stats(&mut device, |_| true).await;
+        let silent = stats(&mut device, |_| true).await.links[0].sent_bytes;
+        assert_eq!(stats(&mut device, |_| true).await.links[0].sent_bytes, silent);
+        assert!(ask(&mut device, CommandKind::InterfaceCommand, order("enable")).await.success);
+        stats(&mut device, |s| s.links[0].sent_bytes > silent).await;
+
         let other = ask(&mut device, CommandKind::StreamStop, json!({"stream_id": "str_2"})).await;
         assert_eq!(other.error.unwrap().code, ErrorCode::NOT_FOUND);
         let stop = json!({"stream_id": "str_1", "reason": "user_request"});

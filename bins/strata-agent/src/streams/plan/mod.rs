@@ -57,6 +57,7 @@ pub(crate) fn plan(start: &StreamStart, facts: &Facts<'_>) -> Result<PipelineCon
         latency_ms: latency_ms.unwrap_or(DEFAULT_LATENCY_MS),
         stats_interval_ms: facts.stats_interval_ms,
         parent: std::process::id(),
+        disabled: BTreeSet::new(),
         log: facts.log.to_owned(),
     })
 }

@@ -12,7 +12,7 @@
 
 mod totals;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use strata_proto::control::{ConfigUpdate, EndReason, StreamEnded, StreamState, StreamStats};
@@ -41,6 +41,8 @@ pub(crate) enum Input {
     Update(ConfigUpdate),
     /// How often statistics are wanted from now on.
     StatsInterval(Duration),
+    /// Interfaces that must not be used from now on.
+    Disable(BTreeSet<String>),
     /// The child said something.
     Said(u64, PipelineEvent),
     /// The child is gone (or never came to be), in words.
@@ -133,6 +135,7 @@ impl Supervision {
             Input::Stop(reason) => self.stop(now, reason),
             Input::Update(update) => self.update(update),
             Input::StatsInterval(interval) => self.stats_interval(interval),
+            Input::Disable(interfaces) => self.disable(interfaces),
             Input::Said(generation, event) if generation == self.generation => self.said(now, event),
             Input::Gone(generation, how) if generation == self.generation => self.gone(now, &how),
             Input::Said(..) | Input::Gone(..) => {}
@@ -212,6 +215,14 @@ impl Supervision {
         stream.config.stats_interval_ms = ms;
         if matches!(stream.phase, Phase::Live(_)) {
             self.output.push_back(Output::Tell(PipelineCommand::StatsInterval { ms }));
+        }
+    }
+
+    fn disable(&mut self, interfaces: BTreeSet<String>) {
+        let Some(stream) = &mut self.stream else { return };
+        stream.config.disabled.clone_from(&interfaces);
+        if matches!(stream.phase, Phase::Live(_) | Phase::Starting) {
+            self.output.push_back(Output::Tell(PipelineCommand::Disable { interfaces }));
         }
     }
 

@@ -260,6 +260,19 @@ fn an_update_is_answered_by_the_child_and_kept_for_the_next_one() {
 }
 
 #[test]
+fn a_disabled_interface_stays_so_in_the_next_child() {
+    let mut bench = Bench::live();
+    let interfaces = BTreeSet::from(["wwan0".to_owned()]);
+    let outputs = bench.feed(Input::Disable(interfaces.clone()));
+    assert_eq!(outputs, [Output::Tell(PipelineCommand::Disable { interfaces: interfaces.clone() })]);
+    bench.crash();
+    assert!(bench.feed(Input::Disable(interfaces.clone())).is_empty(), "nobody to tell");
+    let (_, outputs) = bench.wait();
+    let [Output::Spawn(_, config)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(config.disabled, interfaces);
+}
+
+#[test]
 fn only_one_stream_at_once() {
     let mut bench = Bench::live();
     assert!(matches!(bench.feed(Input::Start(config()))[..], [Output::Started(Err(_))]));
