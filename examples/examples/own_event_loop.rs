@@ -6,9 +6,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustls::{ClientConnection, StreamOwned};
-use strata_client::journal::JournalFile;
 use strata_client::session::{Event, Input, Now, Output, Report, Session, Transmit};
-use strata_client::{Config, Identity, identity, tls};
+use strata_client::{Config, Identity, identity, journal::JournalFile, tls};
 use strata_proto::control::{CommandKind, ErrorCode, Fault, LogsGetResult, Reply};
 use strata_proto::token::EnrollUri;
 use tungstenite::{Error, Message, WebSocket, protocol::CloseFrame};
@@ -30,8 +29,8 @@ fn dial(config: &Config) -> anyhow::Result<Socket> {
 
 /// Waits for something to come in until `at`, and tells the session.
 fn wait(session: &mut Session, socket: Option<&mut Socket>, at: Option<Instant>) -> Next {
-    let time = at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
-    let time = time.clamp(Duration::from_millis(1), Duration::from_secs(60));
+    let time = at.map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now()));
+    let time = time.max(Duration::from_millis(1));
     let Some(socket) = socket else {
         std::thread::sleep(time);
         return Ok(Some(Input::Timeout));
@@ -44,6 +43,7 @@ fn wait(session: &mut Session, socket: Option<&mut Socket>, at: Option<Instant>)
         Ok(Message::Close(Some(CloseFrame { code, reason }))) => {
             session.handle_input(now(), Input::Closed { code: code.into(), reason: &reason });
         }
+        Ok(Message::Close(None)) => {}
         Ok(_) => return Ok(Some(Input::Binary)),
         Err(Error::Capacity(_)) => return Ok(Some(Input::TooBig)),
         Err(Error::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock => return Ok(Some(Input::Timeout)),
@@ -61,25 +61,25 @@ fn transmit(config: &Config, socket: &mut Option<Socket>, what: Transmit) -> Nex
         }
         (Transmit::Text(text), Some(open)) => open.send(Message::text(text))?,
         (Transmit::Ping(payload), Some(open)) => open.send(Message::Ping(payload.to_vec().into()))?,
-        (Transmit::Close { .. }, _) => *socket = None,
-        (_, None) => {}
+        _ => *socket = None,
     }
     Ok(None)
 }
 
-/// Answers what the session asks of its owner.
+/// Does what the session asks of its owner.
 fn on_event(session: &mut Session, journal: &JournalFile, event: Event) -> Next {
     match event {
         Event::JournalChanged => journal.write(&session.journal()),
         Event::Enrolled { .. } => session.identity().save()?,
         Event::StatusDue => return Ok(Some(Input::Send(Report::Status(Box::default())))),
-        Event::Command { id, command } if command.kind() == CommandKind::LogsGet => {
-            let lines = vec![std::fs::read_to_string("/proc/loadavg")?];
-            return Ok(Some(Input::Reply { id, reply: Reply::with(&LogsGetResult { lines })? }));
-        }
         Event::Command { id, command } => {
-            let fault = Fault::new(ErrorCode::UNSUPPORTED, format!("no {} here", command.kind()));
-            return Ok(Some(Input::Reply { id, reply: Reply::failed(fault) }));
+            let reply = match command.kind() {
+                CommandKind::LogsGet => {
+                    Reply::with(&LogsGetResult { lines: vec![std::fs::read_to_string("/proc/loadavg")?] })?
+                }
+                kind => Reply::failed(Fault::new(ErrorCode::UNSUPPORTED, format!("no {kind} here"))),
+            };
+            return Ok(Some(Input::Reply { id, reply }));
         }
         other => println!("{other:?}"),
     }
