@@ -184,6 +184,9 @@ impl Task {
         }
         self.active.state.send_replace(state);
         self.shared.publish(&row, "stream.state", &self.active.view(false));
+        if row.ended_at.is_some() {
+            self.shared.fleet.settle(&row.sender);
+        }
         if state == StreamLife::Failed {
             let message = row.error.clone().unwrap_or_default();
             let alert = json!({"code": "stream_failed", "message": message, "sender_id": row.sender});

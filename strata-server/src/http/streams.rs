@@ -6,8 +6,9 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
 use strata_proto::control::{ErrorCode, Fault, Role, StartStream, StopStream, StreamView};
-use strata_proto::id::{SenderId, StreamId};
+use strata_proto::id::StreamId;
 
+use super::senders::SenderPath;
 use super::{ApiError, App, Body, Caller, Operator, OptionalBody};
 use crate::control::{NotStreaming, StartError};
 
@@ -23,10 +24,10 @@ pub(super) fn routes() -> Router<App> {
 async fn start(
     State(app): State<App>,
     Operator(caller): Operator,
-    Path(id): Path<String>,
+    SenderPath(id): SenderPath,
     Body(body): Body<StartStream>,
 ) -> Result<(StatusCode, Json<StreamView>), ApiError> {
-    let sender = app.fleet().sender(&caller.scope(), &sender_id(&id)?).await?;
+    let sender = app.fleet().sender(&caller.scope(), &id).await?;
     let (streams, task_sender) = (app.streams().clone(), sender.clone());
     // A caller that goes away must not leave the start half done.
     let started = tokio::spawn(async move { streams.start(&task_sender.id, &task_sender.owner, body).await });
@@ -39,13 +40,13 @@ async fn start(
 async fn stop(
     State(app): State<App>,
     Operator(caller): Operator,
-    Path(id): Path<String>,
+    SenderPath(id): SenderPath,
     OptionalBody(body): OptionalBody<StopStream>,
 ) -> Result<(StatusCode, Json<StreamView>), ApiError> {
     if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > 128) {
         return Err(ApiError::invalid("reason", "expected at most 128 characters"));
     }
-    let sender = app.fleet().sender(&caller.scope(), &sender_id(&id)?).await?;
+    let sender = app.fleet().sender(&caller.scope(), &id).await?;
     let view = app.streams().stop(&sender.id, body.reason).await?;
     app.audit(&caller, "stream.stop", Some(view.id.to_string())).await;
     Ok((StatusCode::ACCEPTED, Json(view)))
@@ -83,10 +84,6 @@ async fn one(
     let id: StreamId = id.parse().map_err(|_| unknown())?;
     let view = app.streams().views(&caller.scope(), Some(&id)).await?.pop();
     view.map(Json).ok_or_else(unknown)
-}
-
-fn sender_id(text: &str) -> Result<SenderId, ApiError> {
-    text.parse().map_err(|_| ApiError::not_found(format!("there is no sender {text}")))
 }
 
 impl From<StartError> for ApiError {
