@@ -10,18 +10,22 @@
 //! ```
 //! Once open, a login on the same socket runs beside the traffic and never interrupts it.
 
+mod login;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use strata_proto::control::{
-    AgentMessage, AgentSettings, Challenge, ChallengeResponse, CommandKind, CommandProgress, ControlMessage,
-    DeviceStatus, Envelope, ErrorCode, Fault, LoginResponse, Message as _, RawEnvelope, Reply, StreamEnded,
-    StreamStats,
+    AgentMessage, Challenge, ChallengeResponse, CommandKind, CommandProgress, ControlMessage, DeviceStatus,
+    Envelope, ErrorCode, Fault, LoginResponse, Message as _, RawEnvelope, Reply, StreamEnded, StreamStats,
 };
 use strata_proto::id::{MessageId, SenderId};
 use strata_proto::time::Timestamp;
-use strata_proto::token::{EnrollmentToken, Secret};
+use strata_proto::token::Secret;
 use subtle::ConstantTimeEq as _;
+
+pub(crate) use login::{Accepted, Attempt, Verdict, decode_base64};
+use login::{Asks, attempt_of, signed};
 
 use super::Close;
 use super::bucket::Bucket;
@@ -80,41 +84,6 @@ pub(crate) enum Report {
     Reply(Option<CommandKind>, Reply),
 }
 
-/// A login to be checked.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Attempt {
-    /// By one-time token, binding the public key if there is one.
-    Enroll { token: EnrollmentToken, public_key: Option<[u8; 32]>, info: DeviceInfo },
-    /// By the key the server issued.
-    DeviceKey { sender: SenderId, key: Secret, info: DeviceInfo },
-    /// First half of a login by key pair: wants [`Verdict::Challenge`].
-    Challenge { sender: SenderId, public_key: Option<[u8; 32]> },
-    /// Second half: the signature was good.
-    Proven { sender: SenderId, public_key: [u8; 32], info: DeviceInfo },
-}
-
-/// The fleet's answer to an [`Attempt`].
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Let the agent sign this text with that key.
-    Challenge { challenge: String, public_key: [u8; 32] },
-    /// The session is open.
-    Accepted(Accepted),
-    /// It is not, for this reason.
-    Refused(Fault),
-}
-
-/// An open session.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) sender: SenderId,
-    pub(crate) token: Secret,
-    pub(crate) expires_at: Timestamp,
-    /// Only at the enrolment of an agent without a public key.
-    pub(crate) device_key: Option<Secret>,
-    pub(crate) settings: AgentSettings,
-}
-
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -166,7 +135,7 @@ enum Login {
 struct Checking {
     login: MessageId,
     /// Who is to be challenged.
-    asks: Option<(SenderId, DeviceInfo)>,
+    asks: Asks,
 }
 
 #[derive(Debug)]
@@ -485,83 +454,6 @@ impl Issued {
     }
 }
 
-impl Attempt {
-    /// Who it says it is; nobody yet at enrolment.
-    fn sender(&self) -> Option<&SenderId> {
-        match self {
-            Self::Enroll { .. } => None,
-            Self::DeviceKey { sender, .. } | Self::Challenge { sender, .. } | Self::Proven { sender, .. } => {
-                Some(sender)
-            }
-        }
-    }
-}
-
-type Asks = Option<(SenderId, DeviceInfo)>;
-
-fn attempt_of(login: strata_proto::control::Login) -> Result<(Attempt, Asks), Fault> {
-    let info = DeviceInfo {
-        hostname: shortened(login.hostname),
-        agent_version: shortened(login.agent_version),
-        arch: shortened(login.arch),
-        capabilities: login.capabilities.map(|mut list| {
-            list.truncate(MAX_CAPABILITIES);
-            list.into_iter().map(shortened).collect()
-        }),
-    };
-    let public_key = match login.device_public_key.as_deref() {
-        None => None,
-        Some(text) => Some(decode_base64(text).ok_or_else(|| {
-            let message = "expected 32 bytes in base64url without padding";
-            Fault::new(ErrorCode::INVALID_FIELD, message).with_field("payload.device_public_key")
-        })?),
-    };
-    match (login.enrollment_token, login.sender_id, login.device_key) {
-        (Some(token), None, None) => Ok((Attempt::Enroll { token, public_key, info }, None)),
-        (None, Some(sender), Some(key)) => Ok((Attempt::DeviceKey { sender, key, info }, None)),
-        (None, Some(sender), None) => {
-            let asks = Some((sender.clone(), info));
-            Ok((Attempt::Challenge { sender, public_key }, asks))
-        }
-        _ => {
-            let message = "expected enrollment_token, or sender_id with device_key or device_public_key";
-            Err(Fault::new(ErrorCode::INVALID_FIELD, message).with_field("payload"))
-        }
-    }
-}
-
-/// What a device says of itself is kept, but not at any length.
-fn shortened(text: String) -> String {
-    if text.len() <= MAX_INFO { text } else { text.chars().take(MAX_INFO / 4).collect() }
-}
-
-fn signed(public_key: &[u8; 32], challenge: &str, signature: &str) -> bool {
-    let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(public_key) else { return false };
-    let Some(signature) = decode_base64::<64>(signature) else { return false };
-    let signature = ed25519_dalek::Signature::from_bytes(&signature);
-    key.verify_strict(challenge.as_bytes(), &signature).is_ok()
-}
-
-/// base64url without padding, as we write it; the other alphabet and padding are accepted.
-pub(crate) fn decode_base64<const N: usize>(text: &str) -> Option<[u8; N]> {
-    use base64::Engine as _;
-    // Longer than any padded form of N bytes: not worth a copy.
-    if text.len() > N * 2 {
-        return None;
-    }
-    let plain: String = text
-        .trim_end_matches('=')
-        .chars()
-        .map(|c| match c {
-            '+' => '-',
-            '/' => '_',
-            c => c,
-        })
-        .collect();
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(plain).ok()?;
-    bytes.try_into().ok()
-}
-
 /// The id of a message whose envelope is otherwise broken, so that its sender can tell which it was.
 fn id_of(text: &str) -> Option<MessageId> {
     #[derive(serde::Deserialize)]
@@ -579,11 +471,6 @@ fn splitmix(state: &mut u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
-
-/// Longest hostname, version or command name that is kept, bytes.
-const MAX_INFO: usize = 256;
-/// Commands an agent may list; there are 15 today.
-const MAX_CAPABILITIES: usize = 128;
 
 #[cfg(test)]
 mod tests;

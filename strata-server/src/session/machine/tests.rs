@@ -2,6 +2,7 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
+use strata_proto::control::AgentSettings;
 
 use super::*;
 
