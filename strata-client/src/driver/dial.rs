@@ -5,7 +5,9 @@
 use std::io;
 use std::time::Duration;
 
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
+use strata_proto::token::Fingerprint;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -26,6 +28,7 @@ pub(super) struct Dialer {
     port: u16,
     name: ServerName<'static>,
     tls: TlsConnector,
+    ca: Option<Fingerprint>,
     websocket: WebSocketConfig,
     limit: Duration,
 }
@@ -55,6 +58,7 @@ impl Dialer {
             port: config.url.port_or_known_default().unwrap_or(443),
             url: config.url.clone(),
             tls: TlsConnector::from(crate::tls::client_config(config.ca)?),
+            ca: config.ca,
             websocket,
             limit: config.connect_timeout,
         })
@@ -71,11 +75,29 @@ impl Dialer {
     async fn open(&self) -> Result<Socket, String> {
         let tcp = self.tcp().await.map_err(|e| format!("{}:{}: {e}", self.host, self.port))?;
         let tls = self.tls.connect(self.name.clone(), tcp).await;
-        let tls = tls.map_err(|e| format!("TLS with {}: {e}", self.host))?;
+        let tls = tls.map_err(|e| format!("TLS with {}: {e}{}", self.host, self.advice(&e)))?;
         let upgrade =
             tokio_tungstenite::client_async_with_config(self.url.as_str(), tls, Some(self.websocket));
         let (socket, _) = upgrade.await.map_err(|e| format!("WebSocket upgrade at {}: {e}", self.url))?;
         Ok(socket)
+    }
+
+    /// What people can do about a certificate that does not verify.
+    fn advice(&self, error: &io::Error) -> String {
+        let tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+        let Some(rustls::Error::InvalidCertificate(reason)) = tls else { return String::new() };
+        match (reason, &self.ca) {
+            (CertificateError::UnknownIssuer, Some(ca)) => {
+                format!(" (not the pinned CA {ca}: has the control plane been set up anew?)")
+            }
+            (CertificateError::UnknownIssuer, None) => {
+                " (a CA of its own must be pinned by fingerprint)".into()
+            }
+            (CertificateError::NotValidYetContext { .. } | CertificateError::ExpiredContext { .. }, _) => {
+                " (is this device's clock right?)".into()
+            }
+            _ => String::new(),
+        }
     }
 
     /// Tries every address the name has; a dead one must not use up all the time.

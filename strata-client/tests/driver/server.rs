@@ -36,13 +36,17 @@ pub(crate) struct Peer {
 impl Server {
     /// Listens on a free port of 127.0.0.1, with a certificate for `names`.
     pub(crate) async fn start(names: &[&str]) -> Self {
-        let certificates = certificates(names);
-        Self::with(certificates).await
+        Self::with(certificates(names, 2000)).await
+    }
+
+    /// With a certificate for localhost that is valid from this year on.
+    pub(crate) async fn valid_from(year: i32) -> Self {
+        Self::with(certificates(&["localhost"], year)).await
     }
 
     /// Like [`Server::start`], but the chain's CA is that of `other`, which did not make the leaf.
     pub(crate) async fn with_foreign_leaf(other: &Self) -> Self {
-        let (mut chain, key, _) = certificates(&["localhost"]);
+        let (mut chain, key, _) = certificates(&["localhost"], 2000);
         chain[1] = other.chain[1].clone();
         Self::with((chain, key, other.ca)).await
     }
@@ -156,7 +160,7 @@ pub(crate) fn identity() -> Identity {
 
 type Certificates = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, Fingerprint);
 
-fn certificates(names: &[&str]) -> Certificates {
+fn certificates(names: &[&str], year: i32) -> Certificates {
     use sha2::Digest as _;
     let ca_key = KeyPair::generate().unwrap();
     let mut ca_params = CertificateParams::new(Vec::new()).unwrap();
@@ -165,7 +169,9 @@ fn certificates(names: &[&str]) -> Certificates {
     let issuer = Issuer::new(ca_params, ca_key);
     let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.not_before = rcgen::date_time_ymd(year, 1, 1);
+    let leaf = params.signed_by(&key, &issuer).unwrap();
     let fingerprint = Fingerprint(sha2::Sha256::digest(ca.der()).into());
     (
         vec![leaf.der().clone(), ca.der().clone()],

@@ -24,7 +24,14 @@ async fn another_ca_is_refused() {
     let mut config = server.config();
     config.ca = Some(Fingerprint([1; 32]));
     let reason = failure(&server, config).await;
-    assert!(reason.contains("UnknownIssuer"), "{reason}");
+    assert!(reason.contains("UnknownIssuer") && reason.contains("not the pinned CA sha256:0101"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_time_points_to_the_clock() {
+    let server = Server::valid_from(4000).await;
+    let reason = failure(&server, server.config()).await;
+    assert!(reason.contains("clock"), "{reason}");
 }
 
 #[tokio::test]
