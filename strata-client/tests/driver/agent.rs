@@ -23,6 +23,8 @@ use super::server::{Peer, Server, identity};
 struct Camera {
     calls: Arc<AtomicUsize>,
     started: Arc<AtomicUsize>,
+    /// Reported when the agent starts.
+    at_start: Option<StreamEnded>,
 }
 
 #[async_trait]
@@ -32,7 +34,11 @@ impl Agent for Camera {
         vec![C::StreamStop, C::LogsGet, C::FilesList, C::MediaDelete, C::ConfigGet]
     }
 
-    async fn started(&self, _: Reporter) {
+    async fn started(&self, reporter: Reporter) {
+        // What was found at start may be reported at once: nothing here waits for a login.
+        if let Some(ended) = self.at_start.clone() {
+            reporter.ended(ended).await.unwrap();
+        }
         self.started.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -68,7 +74,10 @@ struct Running {
 }
 
 fn run(config: Config, identity: Identity) -> Running {
-    let camera = Camera::default();
+    run_camera(config, identity, Camera::default())
+}
+
+fn run_camera(config: Config, identity: Identity, camera: Camera) -> Running {
     let (handle, driver) = agent::connect(config, identity, camera.clone()).unwrap();
     Running { handle, driver: tokio::spawn(driver.run()), camera }
 }
@@ -224,6 +233,17 @@ async fn the_end_of_a_stream_survives_the_process() {
     running.driver.await.unwrap();
     let journal = std::fs::read_to_string(directory.path().join("journal.jsonl")).unwrap();
     assert!(!journal.contains("stream.ended"), "acknowledged, so forgotten: {journal}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_may_be_reported_at_start() {
+    let server = Server::start(&["localhost"]).await;
+    let camera = Camera { at_start: Some(ended()), ..Camera::default() };
+    let running = run_camera(server.config(), identity(), camera);
+    let mut peer = server.accept().await;
+    peer.log_in().await;
+    assert_eq!(peer.next_important().await.message, AgentMessage::StreamEnded(ended()));
+    assert_eq!(running.camera.started.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -56,7 +56,8 @@ pub trait Agent: Send + Sync + 'static {
     /// `command.cancel` is added by the framework.
     fn capabilities(&self) -> Vec<CommandKind>;
 
-    /// Called once, when the driver begins to run; the reporter may be kept and cloned.
+    /// Called once, when the driver begins to run; the reporter may be kept and cloned. Runs beside
+    /// the session like a command, and the first `device.status` waits for it.
     async fn started(&self, reporter: Reporter) {
         let _ = reporter;
     }

@@ -57,7 +57,7 @@ impl Driver {
     /// Runs until the handle is dropped, and hands over what must not be lost. Dropping the future
     /// instead ends the session at once, as a power cut would: the journal keeps it.
     pub async fn run(mut self) {
-        self.work.start().await;
+        self.work.start();
         self.connection.set_capabilities(self.work.capabilities());
         loop {
             tokio::select! {

@@ -44,10 +44,14 @@ impl Work {
         Self { agent, reporter, commands, cancel, status: None, status_again: false }
     }
 
-    /// Introduces the agent to its reporter.
-    pub(super) fn start(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Introduces the agent to its reporter, before the first status is asked for.
+    pub(super) fn start(&mut self) {
         let (agent, reporter) = (self.agent.clone(), self.reporter.clone());
-        async move { agent.started(reporter).await }
+        // Beside the session, not before it: the agent may wait for what the session does.
+        self.status = Some(Box::pin(async move {
+            agent.started(reporter).await;
+            None
+        }));
     }
 
     /// What the agent can do, and what the framework does for it.
