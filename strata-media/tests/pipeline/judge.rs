@@ -74,3 +74,12 @@ pub(crate) fn assert_continuous(file: &Path) {
         }
     }
 }
+
+/// Checksums of the first `count` pictures.
+pub(crate) fn pictures(file: &Path, count: usize) -> Vec<String> {
+    let file = file.display().to_string();
+    let frames = count.to_string();
+    let args = ["-v", "error", "-i", &file, "-map", "0:v:0", "-frames:v", &frames, "-f", "framemd5", "-"];
+    let sum = |line: &str| line.rsplit(',').next().unwrap_or_default().trim().to_owned();
+    run("ffmpeg", &args).lines().filter(|line| !line.starts_with('#')).map(sum).collect()
+}

@@ -1,6 +1,10 @@
 //! Pipelines with real parts: real sockets, real files, GStreamer, and ffmpeg as the judge.
 
 #![cfg(all(feature = "gst", feature = "testing"))]
+#![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
+mod faults;
+mod forwarding;
 mod judge;
+mod rig;
 mod sending;

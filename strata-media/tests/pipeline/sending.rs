@@ -1,57 +1,16 @@
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+//! What is sent is whole.
+
+use std::path::Path;
 use std::time::Duration;
 
-use strata_media::net::{self, LinkConfig, ReceiverConfig, SenderConfig};
-use strata_media::pipeline::{Encoder, EndReason, Ended, PipelineError, SendConfig, SendEvent, Source, send};
+use strata_media::pipeline::{EndReason, SendEvent, Source};
+use strata_media::testing::netem::{self, Loss};
 
 use crate::judge;
+use crate::rig::{config, file, record, recording, stream};
 
-/// A receiver on loopback that writes what it gets to a file.
-fn recorder(path: &Path) -> (SenderConfig, tokio::task::JoinHandle<()>) {
-    let mut config = ReceiverConfig::new(vec!["127.0.0.1:0".parse().unwrap()]);
-    config.latency = Duration::from_millis(100);
-    let (mut receiver, driver) = net::receiver(config).unwrap();
-    let mut bond = SenderConfig::new(vec![LinkConfig::new(0, receiver.local_addrs()[0])]);
-    bond.latency = Duration::from_millis(100);
-    tokio::spawn(driver.run());
-    let mut file = std::fs::File::create(path).unwrap();
-    let task = tokio::spawn(async move {
-        while let Ok(Some(packet)) = tokio::time::timeout(Duration::from_secs(2), receiver.recv()).await {
-            file.write_all(&packet.payload).unwrap();
-        }
-    });
-    (bond, task)
-}
-
-fn file(path: PathBuf) -> Source {
-    Source::File { path, repeat: true, passthrough: false }
-}
-
-fn config(source: Source) -> SendConfig {
-    let encoder = Encoder { bitrate_kbps: 500, ..Encoder::default() };
-    SendConfig { encoder, ..SendConfig::new(source) }
-}
-
-/// Sends for `seconds` and gives the recording's judgement a file.
-async fn record(config: SendConfig, seconds: u64, dir: &Path) -> (PathBuf, Ended, Vec<SendEvent>) {
-    let out = dir.join("out.ts");
-    let (bond, recording) = recorder(&out);
-    let (mut handle, driver) = send(config, bond).unwrap();
-    let running = tokio::spawn(driver.run());
-    let mut events = Vec::new();
-    while let Some(event) = handle.event().await {
-        if matches!(&event, SendEvent::Stats(s) if s.uptime.as_secs() >= seconds) {
-            let _ = handle.stop();
-        }
-        events.push(event);
-    }
-    let ended = running.await.unwrap();
-    recording.await.unwrap();
-    (out, ended, events)
-}
-
-fn assert_whole(out: &Path, seconds: usize) {
+/// Every frame there, evenly spaced, and decodable.
+fn assert_video(out: &Path, seconds: usize) {
     judge::assert_continuous(out);
     let video = judge::times(out, "v:0");
     assert!(video.len() >= (seconds - 1) * 25, "{} frames", video.len());
@@ -59,6 +18,7 @@ fn assert_whole(out: &Path, seconds: usize) {
     assert_eq!(judge::decode(out, "v:0"), video.len());
 }
 
+/// Sound without a gap, as long as the pictures.
 fn assert_audio(out: &Path) {
     let audio = judge::times(out, "a:0");
     judge::assert_uniform(&audio, 1920);
@@ -67,17 +27,106 @@ fn assert_audio(out: &Path) {
     let video = judge::times(out, "v:0");
     let (a, v) = (audio[audio.len() - 1] - audio[0], video[video.len() - 1] - video[0]);
     assert!((a - v).abs() < 90_000 / 2, "audio of {a} ticks, video of {v}");
+    assert!((audio[0] - video[0]).abs() < 90_000 / 10, "audio starts at {}, video at {}", audio[0], video[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loop_has_no_seam_with_longer_sound() {
     let dir = tempfile::tempdir().unwrap();
     let clip = judge::clip(dir.path(), "clip.mp4", 1.2, Some(1.25), &[]);
-    let (out, ended, events) = record(config(file(clip)), 5, dir.path()).await;
-    assert_eq!((ended.reason, ended.error), (EndReason::Stopped, None));
-    assert_eq!(ended.bytes, std::fs::metadata(&out).unwrap().len());
-    assert!(matches!(events.first(), Some(SendEvent::Started | SendEvent::Stats(_))));
-    assert!(matches!(events.last(), Some(SendEvent::Ended(_))));
-    assert_whole(&out, 5);
+    let (out, outcome) = record(config(file(clip)), 4, dir.path()).await;
+    assert_eq!((outcome.ended.reason, outcome.ended.error), (EndReason::Stopped, None));
+    assert!(matches!(outcome.sent.last(), Some(SendEvent::Ended(_))));
+    assert_eq!(outcome.sent.iter().filter(|e| matches!(e, SendEvent::Started)).count(), 1);
+    assert_video(&out, 4);
     assert_audio(&out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_has_no_seam_with_shorter_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = judge::clip(dir.path(), "clip.mkv", 1.2, Some(1.03), &[]);
+    let (out, _) = record(config(file(clip)), 4, dir.path()).await;
+    assert_video(&out, 4);
+    assert_audio(&out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transport_stream_without_sound_loops_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = judge::clip(dir.path(), "clip.ts", 1.2, None, &[]);
+    let (out, _) = record(config(file(clip)), 4, dir.path()).await;
+    assert_video(&out, 4);
+    assert!(judge::times(&out, "a:0").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h264_passes_through_with_its_b_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = judge::clip(dir.path(), "clip.mp4", 1.2, Some(1.2), &["-bf", "2", "-c:v", "libx264"]);
+    let source = Source::File { path: clip.clone(), repeat: true, passthrough: true };
+    let (out, _) = record(config(source), 4, dir.path()).await;
+    judge::assert_continuous(&out);
+    assert_audio(&out);
+    let video = judge::times(&out, "v:0");
+    assert!(video.len() > 75, "{} frames", video.len());
+    // It is cut in decoding order: of the last pictures those in between may be missing.
+    judge::assert_uniform(&video[..video.len() - 3], 3600);
+    assert_eq!(judge::decode(&out, "v:0"), video.len());
+    assert_eq!(judge::pictures(&out, 30), judge::pictures(&clip, 30));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_not_repeated_is_sent_once_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = judge::clip(dir.path(), "clip.mp4", 1.2, Some(1.2), &[]);
+    let source = Source::File { path: clip, repeat: false, passthrough: false };
+    let (out, outcome) = record(config(source), 60, dir.path()).await;
+    assert_eq!(outcome.ended.reason, EndReason::EndOfSource);
+    assert_eq!(judge::decode(&out, "v:0"), 30);
+    judge::assert_uniform(&judge::times(&out, "v:0"), 3600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_picture_survives_a_bad_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.ts");
+    let mut sink = recording(&out);
+    sink.net.latency = Duration::from_millis(700);
+    let link = netem::Config {
+        loss: Loss::bursts(0.05, 2.0),
+        jitter: Duration::from_millis(10),
+        ..netem::Config::simple(5_000_000, Duration::from_millis(30), 0.0)
+    };
+    let mut source = config(Source::Test);
+    source.framerate = Some(25);
+    let outcome = stream(source, 4, sink, link, |_, _, _| {}).await;
+    assert_eq!(outcome.stats.net.lost_packets, 0);
+    assert_eq!(outcome.ended.bytes, std::fs::metadata(&out).unwrap().len());
+    assert!(outcome.stats.net.recovered_packets > 0, "{:?}", outcome.stats.net);
+    assert_video(&out, 4);
+    assert_audio(&out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bitrate_changes_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.ts");
+    let mut source = config(Source::Test);
+    source.encoder.bitrate_kbps = 400;
+    source.encoder.keyint_max = Some(15);
+    let outcome = stream(source, 6, recording(&out), netem::Config::default(), |second, handle, _| {
+        if second == 3 {
+            handle.set_bitrate(2000).unwrap();
+        }
+    })
+    .await;
+    let rates: Vec<u32> = outcome
+        .sent
+        .iter()
+        .filter_map(|e| if let SendEvent::Stats(s) = e { Some(s.encoder_kbps) } else { None })
+        .collect();
+    assert!((300..600).contains(&rates[2]), "{rates:?}");
+    assert!((1500..2500).contains(&rates[5]), "{rates:?}");
+    judge::assert_continuous(&out);
 }

@@ -96,7 +96,12 @@ impl Drop for Forward {
 fn srt(uri: &str) -> Result<gst::Pipeline, PipelineError> {
     let pipeline =
         parse(&format!("{HEAD} ! srtsink name=srt sync=false async=false wait-for-connection=false"))?;
-    named::<gst::Element>(&pipeline, "srt")?.set_property("uri", uri);
+    let sink: gst::Element = named(&pipeline, "srt")?;
+    sink.set_property("uri", uri);
+    // Reconnecting is the worker's: it says so, and waits longer every time.
+    if sink.has_property("auto-reconnect") {
+        sink.set_property("auto-reconnect", false);
+    }
     Ok(pipeline)
 }
 

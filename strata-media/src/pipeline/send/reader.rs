@@ -66,8 +66,9 @@ impl Tracks {
             buffer.duration().or_else(|| frame_time(sample)).unwrap_or(gst::ClockTime::from_mseconds(40));
         let (place, decode) = {
             let mut line = self.line();
-            let place = line.video(time, i64::try_from(duration.nseconds()).unwrap_or(0));
-            (place, decode.map(|time| line.place(time)))
+            let duration = i64::try_from(duration.nseconds()).unwrap_or(0);
+            let place = line.video(time, duration, frame_rate(sample));
+            (place, decode.map(|time| line.place(time).min(place)))
         };
         let writable = buffer.make_mut();
         writable.set_pts(clock_time(place));
@@ -210,9 +211,14 @@ fn running_time(sample: &gst::Sample, time: Option<gst::ClockTime>) -> Option<i6
 }
 
 fn frame_time(sample: &gst::Sample) -> Option<gst::ClockTime> {
+    let (numer, denom) = frame_rate(sample)?;
+    gst::ClockTime::SECOND.mul_div_floor(u64::try_from(denom).ok()?, u64::try_from(numer).ok()?)
+}
+
+/// Pictures per second as a fraction; `None` if they vary.
+fn frame_rate(sample: &gst::Sample) -> Option<(i64, i64)> {
     let rate = sample.caps()?.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
-    gst::ClockTime::SECOND
-        .mul_div_floor(u64::try_from(rate.denom()).ok()?, u64::try_from(rate.numer()).ok()?.max(1))
+    (rate.numer() > 0 && rate.denom() > 0).then(|| (rate.numer().into(), rate.denom().into()))
 }
 
 fn sound(at: i64, data: Vec<u8>) -> gst::Buffer {

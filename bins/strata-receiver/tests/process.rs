@@ -1,0 +1,298 @@
+//! The receiver as a process: its socket, its file, its ends.
+
+#![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use bytes::Bytes;
+use strata_media::net::{LinkConfig, SenderConfig, sender};
+use strata_proto::control::{ReceiverEvent, ReceiverStats};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_strata-receiver");
+
+struct Process {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Process {
+    /// Starts a receiver on a free pair of ports, with a control socket, and waits until it is ready.
+    fn start(args: &[&str]) -> (Self, Client, Vec<u16>) {
+        Self::start_in(tempfile::tempdir().unwrap(), args)
+    }
+
+    fn start_in(dir: TempDir, args: &[&str]) -> (Self, Client, Vec<u16>) {
+        let mut command = Command::new(BINARY);
+        command.args(["--ports", "0", "--stream-id", "str_test", "--latency-ms", "100"]).args(args);
+        command.arg("--control-socket").arg(dir.path().join("run/control.sock"));
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // Its first line is that it is ready.
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        assert!(line.contains("ready"), "{line}");
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let process = Self { child, dir };
+        let (client, ports) = process.connect();
+        (process, client, ports)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("run/control.sock")
+    }
+
+    /// Connects, and is greeted.
+    fn connect(&self) -> (Client, Vec<u16>) {
+        let mut client = Client(BufReader::new(UnixStream::connect(self.socket()).unwrap()));
+        match client.event() {
+            ReceiverEvent::Ready { stream_id, pid, ports } => {
+                assert_eq!((stream_id.as_str(), pid), ("str_test", self.child.id()));
+                (client, ports)
+            }
+            other => panic!("greeted with {other:?}"),
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Asserts that it ends by itself, well, and leaves no socket.
+    fn assert_ended(mut self) -> TempDir {
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert!(!self.socket().exists());
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Client(BufReader<UnixStream>);
+
+impl Client {
+    fn send(&mut self, line: &str) {
+        writeln!(self.0.get_mut(), "{line}").unwrap();
+    }
+
+    fn event(&mut self) -> ReceiverEvent {
+        let mut line = String::new();
+        assert!(self.0.read_line(&mut line).unwrap() > 0, "the connection ended");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    }
+
+    fn stats(&mut self) -> ReceiverStats {
+        loop {
+            if let ReceiverEvent::Stats(stats) = self.event() {
+                return stats;
+            }
+        }
+    }
+
+    fn error(&mut self) -> (String, String) {
+        loop {
+            if let ReceiverEvent::Error { part, message } = self.event() {
+                return (part, message);
+            }
+        }
+    }
+
+    fn stopped(&mut self) -> String {
+        loop {
+            if let ReceiverEvent::Stopped { reason } = self.event() {
+                let mut rest = String::new();
+                self.0.read_to_string(&mut rest).unwrap();
+                assert_eq!(rest, "", "stopped is not the last line");
+                return reason;
+            }
+        }
+    }
+}
+
+/// Sends `count` payloads to a port and waits until they had their time to be repeated; what was sent.
+fn send(port: u16, count: u32) -> Vec<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let link = LinkConfig::new(0, ([127, 0, 0, 1], port).into());
+        let mut config = SenderConfig::new(vec![link]);
+        config.latency = std::time::Duration::from_millis(100);
+        let (sender, driver) = sender(config).unwrap();
+        let driver = tokio::spawn(driver.run());
+        let mut sent = Vec::new();
+        for n in 0..count {
+            let mut payload = Vec::new();
+            for packet in 0..7u8 {
+                payload.extend([0x47, 0x1f, 0xff, 0x10, packet]);
+                payload.extend(n.to_be_bytes());
+                payload.resize((usize::from(packet) + 1) * 188, 0xff);
+            }
+            sent.extend(&payload);
+            sender.send(Bytes::from(payload)).await.unwrap();
+        }
+        sender.finish().await.unwrap();
+        drop(sender);
+        driver.await.unwrap().unwrap();
+        sent
+    })
+}
+
+fn assert_file(path: &Path, expected: &[u8]) {
+    let written = std::fs::read(path).unwrap();
+    assert_eq!(written.len(), expected.len());
+    assert!(written == expected, "the bytes differ");
+}
+
+#[test]
+fn it_is_steered_by_its_socket_and_stops_when_told() {
+    let (process, mut client, ports) = Process::start(&[]);
+    assert_eq!(ports.len(), 1);
+    let mode = std::fs::metadata(process.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    client.send(r#"{"cmd":"stats"}"#);
+    assert_eq!(client.stats().delivered_packets, 0);
+    client.send("no json");
+    let (part, message) = client.error();
+    assert_eq!((part.as_str(), message.as_str()), ("control", "not a command: Syntax at column 2"));
+    client.send(r#"{"cmd":"dance"}"#);
+    assert_eq!(client.error().0, "control");
+    client.send(r#"{"cmd":"update_forward","outputs":[{"uri":"ftp://user:secret@host"}]}"#);
+    let (part, message) = client.error();
+    assert!(part == "output 1" && message.starts_with("unsupported output") && !message.contains("secret"));
+    let (mut other, _) = process.connect();
+    client.send(r#"{"cmd":"stop"}"#);
+    assert_eq!((client.stopped(), other.stopped()), ("stop".into(), "stop".into()));
+    process.assert_ended();
+}
+
+#[test]
+fn what_came_is_in_the_file_when_it_is_terminated() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("clip.ts");
+    let (process, mut client, ports) = Process::start(&["--record", record.to_str().unwrap()]);
+    assert!(!record.exists(), "the file starts at the first byte");
+    let sent = send(ports[0], 400);
+    process.signal("-TERM");
+    assert_eq!(client.stopped(), "signal");
+    process.assert_ended();
+    assert_file(&record, &sent);
+}
+
+#[test]
+fn outputs_are_changed_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("a.ts"), dir.path().join("b.ts"));
+    let (process, mut client, ports) = Process::start(&[]);
+    let forward = |path: &Path| {
+        format!(r#"{{"cmd":"update_forward","outputs":[{{"uri":"file://{}"}}]}}"#, path.display())
+    };
+    client.send(&forward(&first));
+    client.send(r#"{"cmd":"stats"}"#);
+    client.stats();
+    let one = send(ports[0], 200);
+    client.send(&forward(&second));
+    client.send(r#"{"cmd":"stats"}"#);
+    client.stats();
+    let two = send(ports[0], 100);
+    client.send(r#"{"cmd":"stop"}"#);
+    assert_eq!(client.stopped(), "stop");
+    process.assert_ended();
+    assert_file(&first, &one);
+    assert_file(&second, &two);
+}
+
+#[test]
+fn it_ends_without_input() {
+    let (process, mut client, _) = Process::start(&["--idle-timeout-s", "1"]);
+    assert_eq!(client.stopped(), "idle");
+    process.assert_ended();
+}
+
+#[test]
+fn a_hangup_is_ignored_and_an_interrupt_is_not() {
+    let (process, mut client, _) = Process::start(&[]);
+    // The first statistics come from the loop that has the handlers.
+    client.stats();
+    process.signal("-HUP");
+    client.send(r#"{"cmd":"stats"}"#);
+    client.stats();
+    process.signal("-INT");
+    assert_eq!(client.stopped(), "signal");
+    process.assert_ended();
+}
+
+#[test]
+fn a_dead_receivers_socket_is_taken_over_and_a_living_ones_is_not() {
+    let (mut process, client, _) = Process::start(&[]);
+    drop(client);
+    process.child.kill().unwrap();
+    process.child.wait().unwrap();
+    assert!(process.socket().exists());
+    let dir = std::mem::replace(&mut process.dir, tempfile::tempdir().unwrap());
+    let (process, mut client, _) = Process::start_in(dir, &[]);
+    let socket = process.socket().display().to_string();
+    let output = Command::new(BINARY).args(["--ports", "0", "--control-socket", &socket]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another process listens there"));
+    client.send(r#"{"cmd":"stop"}"#);
+    assert_eq!(client.stopped(), "stop");
+    process.assert_ended();
+}
+
+#[test]
+fn more_connections_than_it_serves_wait_for_a_place() {
+    let (process, mut client, _) = Process::start(&[]);
+    let others: Vec<_> = (0..7).map(|_| process.connect()).collect();
+    let waiting = UnixStream::connect(process.socket()).unwrap();
+    drop(others);
+    let mut waiting = Client(BufReader::new(waiting));
+    assert!(matches!(waiting.event(), ReceiverEvent::Ready { .. }));
+    client.send(r#"{"cmd":"stop"}"#);
+    assert_eq!(client.stopped(), "stop");
+    process.assert_ended();
+}
+
+#[test]
+fn a_line_without_end_is_cut_off() {
+    let (process, mut client, _) = Process::start(&[]);
+    let (mut flood, _) = process.connect();
+    let _ = flood.0.get_mut().write_all(&vec![b'x'; 200_000]);
+    let mut rest = String::new();
+    let _ = flood.0.read_to_string(&mut rest);
+    client.send(r#"{"cmd":"stop"}"#);
+    assert_eq!(client.stopped(), "stop");
+    process.assert_ended();
+}
+
+#[test]
+fn exit_codes_say_what_was_wrong() {
+    let (process, _client, ports) = Process::start(&[]);
+    let taken = ports[0].to_string();
+    let run = |args: &[&str], input: &str| {
+        let mut command = Command::new(BINARY);
+        let mut child = command.args(args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = run(&["--ports", &taken], "");
+    assert!(code == Some(3) && text.contains(&taken), "{code:?} {text}");
+    let (code, text) = run(&["--ports", "15001"], "");
+    assert!(code == Some(2) && text.contains("15001 is odd"), "{code:?} {text}");
+    let (code, text) = run(&["--ports", "0", "--output-stdin-json"], "rubbish\n");
+    assert!(code == Some(2) && text.contains("update_forward"), "{code:?} {text}");
+    let secret = r#"{"cmd":"update_forward","outputs":[{"uri":"rtmp:secret"}]}"#;
+    let (code, text) = run(&["--ports", "0", "--output-stdin-json"], secret);
+    assert!(code == Some(2) && text.contains("output 1") && !text.contains("secret"), "{code:?} {text}");
+    drop(process);
+}
