@@ -28,7 +28,7 @@ impl Process {
 
     fn start_in(dir: TempDir, args: &[&str]) -> (Self, Client, Vec<u16>) {
         let mut command = Command::new(BINARY);
-        command.args(["--ports", "0", "--stream-id", "str_test", "--latency-ms", "100"]).args(args);
+        command.args(["--ports", "0", "--stream-id", "str_test", "--latency-ms", "500"]).args(args);
         command.arg("--control-socket").arg(dir.path().join("run/control.sock"));
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         // Its first line is that it is ready.
@@ -126,7 +126,7 @@ fn send(port: u16, count: u32) -> Vec<u8> {
     runtime.block_on(async {
         let link = LinkConfig::new(0, ([127, 0, 0, 1], port).into());
         let mut config = SenderConfig::new(vec![link]);
-        config.latency = std::time::Duration::from_millis(100);
+        config.latency = std::time::Duration::from_millis(500);
         let (sender, driver) = sender(config).unwrap();
         let driver = tokio::spawn(driver.run());
         let mut sent = Vec::new();
@@ -181,7 +181,7 @@ fn what_came_is_in_the_file_when_it_is_terminated() {
     let record = dir.path().join("clip.ts");
     let (process, mut client, ports) = Process::start(&["--record", record.to_str().unwrap()]);
     assert!(!record.exists(), "the file starts at the first byte");
-    let sent = send(ports[0], 400);
+    let sent = send(ports[0], 100);
     process.signal("-TERM");
     assert_eq!(client.stopped(), "signal");
     process.assert_ended();
@@ -199,11 +199,11 @@ fn outputs_are_changed_while_it_runs() {
     client.send(&forward(&first));
     client.send(r#"{"cmd":"stats"}"#);
     client.stats();
-    let one = send(ports[0], 200);
+    let one = send(ports[0], 100);
     client.send(&forward(&second));
     client.send(r#"{"cmd":"stats"}"#);
     client.stats();
-    let two = send(ports[0], 100);
+    let two = send(ports[0], 50);
     client.send(r#"{"cmd":"stop"}"#);
     assert_eq!(client.stopped(), "stop");
     process.assert_ended();
