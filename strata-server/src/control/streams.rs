@@ -122,7 +122,8 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn take(shared: &'a Shared, sender: &'a SenderId) -> Option<Self> {
-        shared.index().turns.insert(sender.clone()).then_some(Self { shared, sender })
+        let free = shared.index().turns.insert(sender.clone());
+        free.then(|| Self { shared, sender })
     }
 }
 
