@@ -46,6 +46,11 @@ fn run() -> anyhow::Result<()> {
     // The agent may have died before the kernel was told to watch it.
     anyhow::ensure!(nix::unistd::getppid().as_raw().cast_unsigned() == config.parent, "the agent is gone");
     log(&config.log)?;
+    let source = config.source.clone();
+    send(config).map_err(|error| anyhow::anyhow!(hide(&format!("{error:#}"), &source)))
+}
+
+fn send(config: PipelineConfig) -> anyhow::Result<()> {
     let (handle, driver) = media::send(send_config(&config)?, bond::sender_config(&config)?)?;
     tracing::info!(encoder = handle.encoder(), "sending");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -140,7 +145,7 @@ impl Told {
             SendEvent::Started => say(&PipelineEvent::Started),
             SendEvent::Stats(stats) => self.stats(&stats),
             SendEvent::Warning(text) => {
-                tracing::warn!("{text}");
+                tracing::warn!("{}", hide(&text, &self.config.source));
                 Ok(())
             }
             _ => Ok(()),
@@ -247,6 +252,15 @@ fn link_stats(link: &strata_media::bond::LinkStats) -> LinkStats {
     }
 }
 
+/// A message of GStreamer's without the password of a network camera, should it quote its address.
+fn hide(message: &str, source: &Source) -> String {
+    let url = source.uri.as_ref().and_then(|uri| url::Url::parse(uri).ok());
+    match url.as_ref().and_then(|url| url.password()).filter(|password| !password.is_empty()) {
+        Some(password) => message.replace(password, "…"),
+        None => message.to_owned(),
+    }
+}
+
 fn say(event: &PipelineEvent) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(event)?;
     line.push(b'\n');
@@ -254,3 +268,17 @@ fn say(event: &PipelineEvent) -> std::io::Result<()> {
 }
 
 const COMMANDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_s_password_is_not_passed_on() {
+        let uri = Some("rtsp://me:topsecret@cam/1".to_owned());
+        let source = Source { mode: SourceMode::Rtsp, uri, ..Source::default() };
+        let hidden = hide("cannot open rtsp://me:topsecret@cam/1: 401", &source);
+        assert_eq!(hidden, "cannot open rtsp://me:…@cam/1: 401");
+        assert_eq!(hide("plain", &Source::default()), "plain");
+    }
+}
