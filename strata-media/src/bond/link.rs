@@ -288,3 +288,103 @@ impl Link {
         unproven > limit && (quiet > least || unproven > limit * 2)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const STATES: [LinkState; 6] = [
+        LinkState::Probe,
+        LinkState::Warm,
+        LinkState::Live,
+        LinkState::Degraded,
+        LinkState::Cooldown,
+        LinkState::Dead,
+    ];
+
+    /// A link in `state` for 10 s, with answers of 40 ms so far unless it never had one; and the time.
+    fn link(state: LinkState) -> (Link, Instant) {
+        let start = Instant::now();
+        let mut link = Link::new(start);
+        let now = start + MS * 10_000;
+        if state != LinkState::Probe {
+            answer(&mut link, now, 40);
+        }
+        link.state = state;
+        (link, now)
+    }
+
+    fn answer(link: &mut Link, now: Instant, rtt: u32) {
+        link.heard(now);
+        link.proof(now, now - MS * rtt, MS * rtt);
+    }
+
+    /// Every state, and what each thing that may happen makes of it.
+    #[test]
+    fn transitions() {
+        type Happening = (&'static str, fn(&mut Link, Instant) -> bool);
+        let happenings: [Happening; 6] = [
+            ("answer", |link, now| {
+                answer(link, now, 40);
+                false
+            }),
+            ("1 s, with answers", |link, now| {
+                answer(link, now + MS * 1000, 40);
+                link.tick(now + MS * 1000, false, MS * 50).is_some()
+            }),
+            ("200 ms without", |link, now| link.tick(now + MS * 200, false, MS * 50).is_some()),
+            ("200 ms without, alone", |link, now| link.tick(now + MS * 200, true, MS * 100).is_some()),
+            ("2 s without, alone", |link, now| link.tick(now + MS * 2000, true, MS * 100).is_some()),
+            ("one in two lost", |link, now| {
+                for i in 0..40 {
+                    link.sent(now, 1316);
+                    if i % 2 == 0 {
+                        link.loss.lost(now);
+                    }
+                }
+                link.tick(now, false, MS * 50).is_some()
+            }),
+        ];
+        let mut table = String::new();
+        for (name, happen) in happenings {
+            write!(table, "{name}:").unwrap();
+            for state in STATES {
+                let (mut link, now) = link(state);
+                let died = if happen(&mut link, now) { " (repeat)" } else { "" };
+                if link.state != state {
+                    write!(table, " {state:?} → {:?}{died},", link.state).unwrap();
+                }
+            }
+            table.push('\n');
+        }
+        insta::assert_snapshot!(table, @"
+        answer: Probe → Warm, Dead → Cooldown,
+        1 s, with answers: Probe → Warm, Warm → Live, Degraded → Live, Cooldown → Warm, Dead → Cooldown,
+        200 ms without: Probe → Dead, Warm → Dead (repeat), Live → Dead (repeat), Degraded → Dead (repeat), Cooldown → Dead (repeat),
+        200 ms without, alone: Probe → Dead, Degraded → Live,
+        2 s without, alone: Probe → Dead, Warm → Dead (repeat), Live → Dead (repeat), Degraded → Dead (repeat), Cooldown → Dead (repeat),
+        one in two lost: Probe → Dead, Live → Degraded,
+        ");
+    }
+
+    #[test]
+    fn a_link_is_dead_within_200_ms_of_its_last_proof_and_a_lost_echo_is_no_death() {
+        let (mut link, now) = link(LinkState::Live);
+        // An answer to one of two questions, and RTCP of the peer all the while.
+        for i in 0..100 {
+            let now = now + MS * 50 * i;
+            link.heard(now);
+            if i % 2 == 0 {
+                answer(&mut link, now, 40);
+            }
+            assert_eq!(link.tick(now, false, MS * 50), None);
+        }
+        let last = now + MS * 50 * 98;
+        let died = (0..100).map(|i| last + MS * 10 * i).find(|&now| link.tick(now, false, MS * 50).is_some());
+        assert!(died.unwrap() <= last + MS * 210, "{:?}", died.unwrap() - last);
+    }
+}

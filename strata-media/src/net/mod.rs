@@ -5,7 +5,7 @@
 //!                                       ══ link 1 ══►
 //! ```
 //!
-//! [`sender`] and [`receiver`] open the sockets and return a handle and a driver. The caller decides where
+//! [`sender()`] and [`receiver()`] open the sockets and return a handle and a driver. The caller decides where
 //! `driver.run().await` runs (it needs a tokio runtime with I/O and time); dropping the handle ends it.
 
 mod config;
