@@ -10,6 +10,7 @@ use super::missing::Missing;
 use super::rtcp::{Loss, ReportBlock};
 use super::rtp::Header;
 use super::sequence::{ORIGIN, extend};
+use super::skew::Skew;
 
 /// Numbers from the next one to be put out to the highest one received.
 const MAX_WINDOW: u64 = 1 << 15;
@@ -22,6 +23,8 @@ const MAX_EARLY: u64 = 1024;
 /// one of another source.
 const MAX_LATER: Duration = Duration::from_secs(5);
 const MAX_EARLIER: Duration = Duration::from_secs(1);
+/// The part of the latency (one n-th) that packets may be out of order at most.
+const MOST_REORDER: u32 = 4;
 /// Numbers given up last, to tell late packets from duplicates.
 const MAX_GIVEN_UP: usize = 1024;
 
@@ -54,6 +57,7 @@ pub(super) struct Flow {
     ssrc: u32,
     latency: Duration,
     reorder: Duration,
+    skew: Skew,
     clock: Clock,
     /// Number of the first slot: the next packet to be put out.
     next: u64,
@@ -88,6 +92,7 @@ impl Flow {
             ssrc: header.stream(),
             latency,
             reorder,
+            skew: Skew::new(now),
             clock: Clock::new(now, header.timestamp),
             next: first,
             slots: VecDeque::new(),
@@ -104,9 +109,10 @@ impl Flow {
         }
     }
 
-    /// How long packets may be out of order, from now on.
-    pub(super) fn set_reorder(&mut self, reorder: Duration) {
-        self.reorder = reorder;
+    /// How long packets may be out of order, from now on: `least`, or as long as the links are apart, but not so
+    /// long that no time is left to ask.
+    pub(super) fn set_reorder(&mut self, now: Instant, least: Duration) {
+        self.reorder = self.skew.wait(now).min(self.latency / MOST_REORDER).max(least);
     }
 
     pub(super) fn ssrc(&self) -> u32 {
@@ -161,12 +167,14 @@ impl Flow {
             if number - self.next >= MAX_WINDOW {
                 return Outcome::Overflow;
             }
-            self.missing.push_back(self.end()..number, now + self.reorder);
+            self.missing.push_back(self.end()..number, now, self.reorder);
             self.slots.resize_with(index + 1, || None);
         } else if self.slots[index].is_some() {
             return Outcome::Duplicate;
-        } else {
-            self.missing.remove(number);
+        } else if let Some(since) = self.missing.remove(number)
+            && !header.is_retransmission()
+        {
+            self.skew.observe(now, now.saturating_duration_since(since));
         }
         if !header.is_retransmission() {
             self.clock.observe(now, timestamp);
@@ -185,7 +193,7 @@ impl Flow {
             return false;
         }
         let count = (self.next - number) as usize;
-        self.missing.push_front(number + 1..self.next, now + self.reorder);
+        self.missing.push_front(number + 1..self.next, now, self.reorder);
         for _ in 0..count {
             self.slots.push_front(None);
         }

@@ -23,22 +23,26 @@ pub(super) struct Missing {
 #[derive(Debug)]
 struct Gap {
     number: u64,
+    /// When it was seen to be missing.
+    since: Instant,
     due: Instant,
     requests: u16,
 }
 
 impl Missing {
-    /// Adds packets above all those added before, to be asked for at `due`.
-    pub(super) fn push_back(&mut self, numbers: std::ops::Range<u64>, due: Instant) {
+    /// Adds packets above all those added before, to be asked for after `reorder`.
+    pub(super) fn push_back(&mut self, numbers: std::ops::Range<u64>, since: Instant, reorder: Duration) {
+        let due = since + reorder;
         self.note(&numbers, due);
-        self.list.extend(numbers.map(|number| Gap { number, due, requests: 0 }));
+        self.list.extend(numbers.map(|number| Gap { number, since, due, requests: 0 }));
     }
 
     /// Adds packets below all those added before.
-    pub(super) fn push_front(&mut self, numbers: std::ops::Range<u64>, due: Instant) {
+    pub(super) fn push_front(&mut self, numbers: std::ops::Range<u64>, since: Instant, reorder: Duration) {
+        let due = since + reorder;
         self.note(&numbers, due);
         for number in numbers.rev() {
-            self.list.push_front(Gap { number, due, requests: 0 });
+            self.list.push_front(Gap { number, since, due, requests: 0 });
         }
     }
 
@@ -48,14 +52,14 @@ impl Missing {
         }
     }
 
-    /// Takes a packet off that has come; whether it had been asked for.
-    pub(super) fn remove(&mut self, number: u64) -> bool {
-        let Ok(index) = self.list.binary_search_by_key(&number, |gap| gap.number) else { return false };
-        let asked = self.list.remove(index).is_some_and(|gap| gap.requests > 0);
+    /// Takes a packet off that has come; since when it was missing.
+    pub(super) fn remove(&mut self, number: u64) -> Option<Instant> {
+        let index = self.list.binary_search_by_key(&number, |gap| gap.number).ok()?;
+        let gap = self.list.remove(index)?;
         if self.list.is_empty() {
             self.earliest = None;
         }
-        asked
+        Some(gap.since)
     }
 
     /// Takes all packets below `number` off.
@@ -141,15 +145,15 @@ mod tests {
         let now = Instant::now();
         let (reorder, retry) = (Duration::from_millis(70), Duration::from_millis(100));
         let mut missing = Missing::default();
-        missing.push_back(0xffff..0x1_0002, now + reorder);
-        missing.push_back(0x1_0005..0x1_0006, now + reorder);
+        missing.push_back(0xffff..0x1_0002, now, reorder);
+        missing.push_back(0x1_0005..0x1_0006, now, reorder);
         let mut out = Vec::new();
         assert_eq!(missing.collect(now, retry, 16, &mut out), (0, false));
         assert_eq!(missing.due(), Some(now + reorder));
         assert_eq!(missing.collect(now + reorder, retry, 16, &mut out), (4, false));
         assert_eq!(out, [Loss { first: 0xffff, additional: 2 }, Loss { first: 5, additional: 0 }]);
-        assert!(missing.remove(0x1_0000));
-        assert!(!missing.remove(0x1_0000));
+        assert_eq!(missing.remove(0x1_0000), Some(now));
+        assert_eq!(missing.remove(0x1_0000), None);
         out.clear();
         assert_eq!(missing.collect(now + reorder + retry, retry, 1, &mut out), (1, false));
         assert_eq!(out, [Loss { first: 0xffff, additional: 0 }]);

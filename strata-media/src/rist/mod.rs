@@ -22,6 +22,7 @@ pub mod rtp;
 pub(crate) mod seed;
 pub mod sender;
 mod sequence;
+mod skew;
 mod stats;
 
 pub use error::DecodeError;

@@ -369,7 +369,7 @@ impl Receiver {
     fn report(&mut self) {
         let (now, reorder) = (self.now, self.reorder());
         let Some(flow) = &mut self.current else { return };
-        flow.set_reorder(reorder);
+        flow.set_reorder(now, reorder);
         let mut block = None;
         for peer in self.peers.confirmed_mut().filter(|peer| peer.next_report <= now) {
             peer.next_report = now + REPORT_INTERVAL;
