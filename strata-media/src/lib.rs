@@ -5,6 +5,10 @@
 //! `net`) runs them over UDP, a socket pair per link. `testing` (feature `testing`) emulates bad links, in
 //! virtual time and for real processes. `pipeline` (feature `gst`) captures, encodes, records and forwards.
 
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub mod bond;
 #[cfg(feature = "net")]
 pub mod net;

@@ -1,0 +1,238 @@
+//! Peers and strangers that break the rules: nothing panics, nothing is sent to who did not ask properly, and work
+//! and memory stay bounded.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use strata_media::bond::sender::{Input as SendInput, Output as SendOutput};
+use strata_media::bond::{BondConfig, BondLink, Sender};
+use strata_media::rist::receiver::{Input, Output};
+use strata_media::rist::rtcp::{Loss, Writer};
+use strata_media::rist::rtp::Header;
+use strata_media::rist::{Receiver, ReceiverConfig};
+
+const MS: Duration = Duration::from_millis(1);
+const SSRC: u32 = 0x1000;
+
+#[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn peer(host: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host], 6001))
+}
+
+/// Media packets and RTCP datagrams the sender wants to send.
+fn sent(sender: &mut Sender) -> (usize, usize) {
+    let mut sent = (0, 0);
+    loop {
+        match sender.poll_output() {
+            SendOutput::Rtp { .. } => sent.0 += 1,
+            SendOutput::Rtcp { .. } => sent.1 += 1,
+            _ => return sent,
+        }
+    }
+}
+
+/// A sender that has sent `packets`, one per millisecond, and the time.
+fn sending(packets: u32) -> (Sender, Instant) {
+    let mut now = start();
+    let mut sender = Sender::new(now, BondConfig::new(vec![BondLink::default()], 1));
+    for _ in 0..packets {
+        now += MS;
+        sender.handle_input(now, SendInput::Payload(Bytes::from_static(&[0x47; 1316])));
+        sender.handle_input(now, SendInput::Timeout);
+        sent(&mut sender);
+    }
+    (sender, now)
+}
+
+fn request(media: u32, losses: &[Loss]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.receiver_report(9, None);
+    writer.source_description(9, "hostile");
+    writer.range_nack(media, losses);
+    writer.finish()
+}
+
+/// Everything, over and over, for ten seconds: no more is repeated than was sent, and that only once in a while.
+#[test]
+fn forged_ranges_make_no_storm() {
+    let (mut sender, mut now) = sending(1000);
+    let everything = request(sender.ssrc(), &[Loss { first: 0, additional: u16::MAX }; 200]);
+    let mut media = 0;
+    for _ in 0..1000 {
+        now += MS * 10;
+        sender.handle_input(now, SendInput::Rtcp { link: 0, data: &everything });
+        media += sent(&mut sender).0;
+    }
+    let stats = sender.stats(now);
+    assert!(media <= 1000, "{media} packets for 1000");
+    // 4096 numbers of a datagram are looked at.
+    assert!(stats.requested <= 1000 * 4097, "{stats:?}");
+}
+
+#[test]
+fn requests_for_another_stream_or_for_nothing_are_refused() {
+    let (mut sender, now) = sending(100);
+    let ssrc = sender.ssrc();
+    let now = now + MS * 200;
+    sender.handle_input(now, SendInput::Timeout);
+    sent(&mut sender);
+    sender.handle_input(
+        now,
+        SendInput::Rtcp { link: 0, data: &request(ssrc ^ 2, &[Loss { first: 0, additional: u16::MAX }]) },
+    );
+    assert_eq!((sent(&mut sender).0, sender.stats(now).requested), (0, 0));
+    // The range of numbers that were never sent: all but the last hundred and those that follow them.
+    let mut refused = 0;
+    for first in (0..=u16::MAX).step_by(4096) {
+        let data = request(ssrc, &[Loss { first, additional: 4095 }]);
+        sender.handle_input(now, SendInput::Rtcp { link: 0, data: &data });
+        refused = sender.stats(now).refused;
+        sent(&mut sender);
+    }
+    let stats = sender.stats(now);
+    assert_eq!(stats.requested, 65_536);
+    assert!(stats.requested - refused <= 100, "{stats:?}");
+}
+
+#[test]
+fn truncated_and_foreign_datagrams_are_counted() {
+    let (mut sender, now) = sending(1);
+    let whole = request(sender.ssrc(), &[Loss { first: 0, additional: 0 }]);
+    for len in 0..whole.len() {
+        sender.handle_input(now, SendInput::Rtcp { link: 0, data: &whole[..len] });
+    }
+    // Cut between two packets, a compound is whole again.
+    let rejected = sender.stats(now).rejected_datagrams;
+    assert_eq!(rejected, whole.len() as u64 - 2);
+}
+
+/// Echo requests at any rate are answered at most every 2 ms.
+#[test]
+fn a_flood_of_echo_requests_is_not_answered_in_full() {
+    let (mut sender, now) = sending(1);
+    let mut writer = Writer::new();
+    writer.receiver_report(9, None);
+    writer.echo_request(9, 1);
+    let echo = writer.finish();
+    for _ in 0..10_000 {
+        sender.handle_input(now, SendInput::Rtcp { link: 0, data: &echo });
+    }
+    assert_eq!(sent(&mut sender).1, 1);
+}
+
+fn rtp(sequence: u16, timestamp: u32, ssrc: u32) -> Bytes {
+    let header = Header { marker: false, payload_type: 33, sequence, timestamp, ssrc };
+    let mut data = header.encode().to_vec();
+    data.extend_from_slice(&sequence.to_be_bytes());
+    data.into()
+}
+
+/// Sequence numbers put out, and where datagrams went.
+fn received(receiver: &mut Receiver) -> (Vec<u16>, Vec<SocketAddr>) {
+    let (mut packets, mut peers) = (Vec::new(), Vec::new());
+    loop {
+        match receiver.poll_output() {
+            Output::Packet(packet) => packets.push(packet.sequence as u16),
+            Output::Transmit { to, .. } => peers.push(to),
+            _ => return (packets, peers),
+        }
+    }
+}
+
+/// A stream of one packet per millisecond, disturbed by `disturb`, comes out as it went in.
+fn undisturbed(mut disturb: impl FnMut(&mut Receiver, Instant, u16)) -> Receiver {
+    let begin = start();
+    let mut receiver = Receiver::new(begin, ReceiverConfig::new(1, 1));
+    let mut out = Vec::new();
+    for i in 0..5000u16 {
+        let now = begin + MS * u32::from(i);
+        let data = rtp(i, u32::from(i) * 90, SSRC);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(1), data });
+        disturb(&mut receiver, now, i);
+        out.extend(received(&mut receiver).0);
+    }
+    receiver.handle_input(begin + MS * 7000, Input::Timeout);
+    out.extend(received(&mut receiver).0);
+    assert_eq!(out, (0..5000).collect::<Vec<_>>());
+    receiver
+}
+
+#[test]
+fn another_source_does_not_steal_a_living_stream() {
+    let receiver = undisturbed(|receiver, now, i| {
+        let data = rtp(i.wrapping_mul(77), u32::from(i) * 12345, 0x2000);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(2), data });
+        assert_eq!((receiver.stats(now).restarts, receiver.stats(now).ssrc), (0, Some(SSRC)));
+    });
+    assert!(receiver.stats(start()).rejected_datagrams > 4000);
+}
+
+/// The same source with numbers and times that cannot be: taken for another one.
+#[test]
+fn a_jump_does_not_disturb() {
+    let receiver = undisturbed(|receiver, now, i| {
+        let data = rtp(i.wrapping_add(30_000), u32::from(i) * 90 + 90_000 * 3600, SSRC);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(1), data });
+    });
+    assert_eq!(receiver.stats(start()).lost_packets, 0);
+}
+
+/// Who has not shown that it belongs to the stream gets an answer to its echo, but no reports and no requests: a
+/// forged source address is not flooded.
+#[test]
+fn strangers_get_no_requests() {
+    let begin = start();
+    let mut receiver = Receiver::new(begin, ReceiverConfig::new(1, 1));
+    let mut report = Writer::new();
+    report.receiver_report(0x3000, None);
+    report.source_description(0x3000, "stranger");
+    let report = report.finish();
+    let mut reached = Vec::new();
+    for i in 0..2000u32 {
+        let now = begin + MS * i;
+        for host in 2..100 {
+            receiver.handle_input(now, Input::Rtcp { link: 0, from: peer(host), data: &report });
+        }
+        // Every second packet is missing.
+        let data = rtp(i as u16 * 2, i * 180, SSRC);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(1), data });
+        reached.extend(received(&mut receiver).1);
+    }
+    assert_eq!(reached, []);
+    // The sender itself is still heard, once strangers fall silent.
+    let now = begin + MS * 4000;
+    let mut report = Writer::new();
+    report.sender_report(SSRC, 1 << 33, 0, 1, 1);
+    report.source_description(SSRC, "sender");
+    receiver.handle_input(now, Input::Rtcp { link: 0, from: peer(1), data: &report.finish() });
+    let (_, peers) = received(&mut receiver);
+    assert!(!peers.is_empty() && peers.iter().all(|&to| to == peer(1)), "{peers:?}");
+}
+
+/// Numbers as far apart as they can be: what is kept and asked for stays bounded.
+#[test]
+fn gaps_are_bounded() {
+    let begin = start();
+    let mut receiver = Receiver::new(begin, ReceiverConfig::new(1, 1));
+    let mut report = Writer::new();
+    report.sender_report(SSRC, 1 << 33, 0, 1, 1);
+    report.source_description(SSRC, "sender");
+    let report = report.finish();
+    let mut datagrams = 0;
+    for i in 0..1000u32 {
+        let now = begin + MS * i;
+        let data = rtp((i * 15_000) as u16, i * 90, SSRC);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(1), data });
+        receiver.handle_input(now, Input::Rtcp { link: 0, from: peer(1), data: &report });
+        datagrams += received(&mut receiver).1.len();
+    }
+    let stats = receiver.stats(begin + MS * 1000);
+    assert!(stats.buffered_packets <= 1000, "{stats:?}");
+    // A request tells 16 runs, eight requests go at a time, every 2 ms at most.
+    assert!(datagrams <= 1000 * 8, "{datagrams}");
+}
