@@ -42,10 +42,10 @@ pub(crate) struct Args {
     #[arg(long, env = "STRATA_RECEIVER_CONTROL_SOCKET", value_name = "PATH")]
     pub(crate) control_socket: Option<PathBuf>,
     /// What is logged to standard error: error, warn, info, debug, or a filter like strata_media=debug
-    #[arg(long, env = "STRATA_LOG", default_value = "info")]
+    #[arg(long, env = "STRATA_RECEIVER_LOG", default_value = "info")]
     pub(crate) log: String,
     /// How it is logged
-    #[arg(long, env = "STRATA_LOG_FORMAT", default_value = "text")]
+    #[arg(long, env = "STRATA_RECEIVER_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
 

@@ -132,7 +132,7 @@ pub enum ReceiveEvent {
 /// Binds the ports of a receiver. Packets flow with [`ReceiveDriver::run`].
 ///
 /// # Errors
-/// An address that cannot be had, too many outputs, or no GStreamer for outputs that need it.
+/// An address that cannot be had, or too many outputs. What is wrong with an output itself is an event later.
 pub fn receive(config: ReceiveConfig) -> Result<(Receive, ReceiveDriver), PipelineError> {
     check(&config.outputs)?;
     let latency = config.net.latency;

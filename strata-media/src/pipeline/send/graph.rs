@@ -22,6 +22,9 @@ const PAYLOAD: usize = 7 * 188;
 /// What has been encoded and waits for the other medium: never dropped, and enough for badly interleaved files.
 const ENCODED_QUEUE: &str = "queue max-size-buffers=0 max-size-bytes=33554432 max-size-time=5000000000";
 
+/// Pictures that come whether there is time for them or not: the oldest gives way.
+const LIVE_QUEUE: &str = "queue leaky=downstream max-size-time=0 max-size-bytes=0 max-size-buffers=8";
+
 /// What an `appsrc` holds before its reader waits.
 const READ_AHEAD: &str = "format=time block=true max-bytes=0 max-buffers=60 max-time=400000000";
 
@@ -87,12 +90,9 @@ fn describe(config: &SendConfig, media: &MediaInfo, video_encoder: &str) -> Resu
             }
             Source::File { .. } => format!("appsrc name=video-in {READ_AHEAD} ! clocksync"),
             Source::V4l2 { .. } => {
-                format!(
-                    "v4l2src name=source ! {} ! decodebin ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=8",
-                    capture_caps(config)
-                )
+                format!("v4l2src name=source ! {} ! decodebin ! {LIVE_QUEUE}", capture_caps(config))
             }
-            Source::Rtsp { .. } => "uridecodebin name=source source. ! video/x-raw ! queue".to_owned(),
+            Source::Rtsp { .. } => format!("uridecodebin name=source source. ! video/x-raw ! {LIVE_QUEUE}"),
         };
         let body = if matches!(config.source, Source::File { passthrough: true, .. }) {
             String::new()
