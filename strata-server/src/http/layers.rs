@@ -29,12 +29,14 @@ pub(super) async fn security_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Counts answers by route and status.
+/// Counts answers by route and status, and logs them without their query.
 pub(super) async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map(MatchedPath::as_str);
     let response = next.run(request).await;
-    app.metrics().answered(&method, route.as_ref().map(MatchedPath::as_str), response.status());
+    app.metrics().answered(&method, route, response.status());
+    tracing::debug!(%method, route, status = response.status().as_u16(), "answered");
     response
 }
 

@@ -131,7 +131,7 @@ impl Live {
             }
             // Subscribed before the snapshot is taken, so nothing falls between the two.
             let seq = subscriber.subscribe(topic.clone());
-            match snapshot(&self.app, subscriber.scope(), &topic).await {
+            match Box::pin(snapshot(&self.app, subscriber.scope(), &topic)).await {
                 Ok(data) => self.send(&LiveFrame::Snapshot { topic, seq, data }).await?,
                 Err(error) => {
                     subscriber.unsubscribe(&topic);
@@ -154,7 +154,7 @@ impl Live {
         self.send(&LiveFrame::Lagged { missed }).await?;
         for topic in subscriber.topics().to_vec() {
             let seq = self.app.events().seq();
-            match snapshot(&self.app, subscriber.scope(), &topic).await {
+            match Box::pin(snapshot(&self.app, subscriber.scope(), &topic)).await {
                 Ok(data) => self.send(&LiveFrame::Snapshot { topic, seq, data }).await?,
                 Err(error) if error.status() == http::StatusCode::NOT_FOUND => {
                     // What was there is gone: an empty snapshot says so.

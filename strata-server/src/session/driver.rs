@@ -46,7 +46,7 @@ where
         write_timeout: Duration::from_secs(config.write_timeout_s),
     };
     let end = driver.run().await;
-    driver.finish(end).await;
+    Box::pin(driver.finish(end)).await;
 }
 
 struct Driver<S> {
@@ -105,8 +105,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Output::Ping => self.write(Message::Ping(Bytes::new())).await?,
                 Output::Authenticate(attempt) => {
                     let current = self.connection.as_ref();
-                    let (verdict, connection) =
-                        self.fleet.authenticate(attempt, current, crate::clock::wall()).await;
+                    // Boxed: its state is large, and an idle connection must not carry room for it.
+                    let asked = Box::pin(self.fleet.authenticate(attempt, current, crate::clock::wall()));
+                    let (verdict, connection) = asked.await;
                     if connection.is_some() {
                         self.connection = connection;
                     }
@@ -215,7 +216,7 @@ where
         return;
     }
     let mut left = MAX_DRAINED;
-    let mut buffer = [0; 1024];
+    let mut buffer = vec![0; 4096];
     while left > 0 {
         match socket.get_mut().read(&mut buffer).await {
             Ok(n) if n > 0 => left = left.saturating_sub(n),
