@@ -18,8 +18,8 @@ use super::rtp::{self, Header, RETRANSMISSION_BIT};
 use super::seed::Seed;
 use super::stats::{PathStats, ReceiverStats};
 
-/// Longest time between two reports (TR-06-1, 5.2.1).
-const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+/// Time between two reports: at most 100 ms (TR-06-1, 5.2.1), and timers are late.
+const REPORT_INTERVAL: Duration = Duration::from_millis(90);
 /// Requests are collected this long before they are sent, so that neighbours share a datagram.
 const REQUEST_TICK: Duration = Duration::from_millis(2);
 /// Datagrams of requests at a time.
