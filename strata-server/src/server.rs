@@ -84,6 +84,7 @@ impl Server {
     /// Tells agents and live clients to go (1001), writes what is only in memory, closes the database.
     /// Receivers go on. Takes a few seconds at most.
     pub async fn shutdown(&self) {
+        self.streams().detach();
         self.app.closing().cancel();
         self.fleet().disconnect_all(Close::GoingAway);
         self.app.connections().close();

@@ -43,7 +43,6 @@ pub struct StreamsDriver {
     shared: Arc<Shared>,
     jobs: mpsc::Receiver<Job>,
     recovered: Vec<Job>,
-    alive: CancellationToken,
 }
 
 /// Why a stream was not started. What had been done was undone.
@@ -101,6 +100,7 @@ pub(super) struct Shared {
     recordings: PathBuf,
     ports: Mutex<PortPool>,
     live: Mutex<Index>,
+    detached: CancellationToken,
     pub(super) jobs: mpsc::Sender<Job>,
 }
 
@@ -172,13 +172,13 @@ impl Streams {
             hosts,
             run_dir,
             live: Mutex::default(),
+            detached: CancellationToken::new(),
             jobs,
         });
         let recovered = shared.recover().await?;
-        let alive = CancellationToken::new();
-        let driver =
-            StreamsDriver { shared: Arc::clone(&shared), jobs: received, recovered, alive: alive.clone() };
-        Ok((Self { shared, _alive: Arc::new(alive.drop_guard()) }, driver))
+        let driver = StreamsDriver { shared: Arc::clone(&shared), jobs: received, recovered };
+        let alive = Arc::new(shared.detached.clone().drop_guard());
+        Ok((Self { shared, _alive: alive }, driver))
     }
 
     /// Starts a stream of a sender that belongs to `owner`. Returns when the agent has accepted; the
@@ -247,6 +247,12 @@ impl Streams {
         Ok(active.view(true))
     }
 
+    /// Ends the [`StreamsDriver`] and with it every stream's task, for shutdown: what happens to agents
+    /// and receivers from now on is for the next control plane to find out. Receivers stay.
+    pub fn detach(&self) {
+        self.shared.detached.cancel();
+    }
+
     /// What hears the agents: give it to [`Fleet::observe`].
     #[must_use]
     pub fn observer(&self) -> Weak<dyn Observer> {
@@ -286,7 +292,7 @@ impl StreamsDriver {
         }
         loop {
             tokio::select! {
-                () = self.alive.cancelled() => break,
+                () = self.shared.detached.cancelled() => break,
                 Some(ended) = tasks.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "a stream's task ended by a fault");

@@ -167,6 +167,24 @@ async fn requests_over_tls_know_their_peer_and_end_at_shutdown() {
     running.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_peer_that_does_not_shake_hands_is_cut_off_and_its_place_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity::from_own_ca(dir.path(), &names(), now()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_tls, watched) = watch::channel(identity.server_config().unwrap());
+    let limits =
+        ServeLimits { handshake: Duration::from_millis(200), max_connections: 1, ..ServeLimits::default() };
+    let server = Server::new(listener, watched, axum::Router::new(), limits);
+    tokio::spawn(server.run(std::future::pending()));
+    // The second one is accepted only when the first one's place is free again.
+    for _ in 0..2 {
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the client verifies validity at the real time")]
 fn since_epoch() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()

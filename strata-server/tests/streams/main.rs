@@ -3,7 +3,7 @@
 //! The receiver is a stand-in that holds its ports and counts packets; the end-to-end tests use the
 //! real programs. Every wait is for an event.
 
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests over real loopback sockets")]
+#![expect(clippy::disallowed_types, reason = "tests over real loopback sockets")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod agent;
