@@ -83,9 +83,7 @@ impl Pair {
                     self.receive(rist_receiver::Input::Rtp { link, from: from(link), data });
                 }
                 bond_sender::Output::Rtcp { link, data } => {
-                    if self.receiver.is_some() {
-                        self.receive(rist_receiver::Input::Rtcp { link, from: from(link), data: &data });
-                    }
+                    self.receive(rist_receiver::Input::Rtcp { link, from: from(link), data: &data });
                 }
                 bond_sender::Output::Timeout(at) => {
                     self.sender_due = at;
