@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 use strata_e2e::daemon::Daemon;
+use strata_e2e::wait::eventually;
 
 /// Build of the clip, start, 10 s of stream, check: with room for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -22,6 +24,23 @@ async fn the_demo_ends_with_a_whole_recording() -> Result<()> {
         assert!(shown.contains(expected), "{expected:?} is missing in:\n{shown}");
     }
     assert!(shown.contains("│ link 0 ") && shown.contains("│ link 1 "), "no lines about links in:\n{shown}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_the_stream_in_order() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let work = dir.path().join("work");
+    let args = ["--seconds".as_ref(), "0".as_ref(), "--dir".as_ref(), work.as_os_str()];
+    let mut demo = Daemon::spawn("demo", "demo", &args, dir.path())?;
+    let streams = eventually("two lines about the stream", PATIENCE, async || {
+        (demo.output().matches("│ link 1 ").count() >= 2).then_some(())
+    });
+    streams.await?;
+    demo.signal(Signal::SIGINT)?;
+    let status = demo.wait(PATIENCE).await?;
+    assert!(status.success(), "{status}\n{}\n{}", demo.output(), demo.tail());
+    assert!(demo.output().contains("result     whole"), "{}", demo.output());
     Ok(())
 }
 

@@ -61,22 +61,16 @@ async fn demo(cli: Cli) -> Result<()> {
         None => tempfile::Builder::new().prefix("strata-demo-").tempdir()?.keep(),
     };
     println!("clip           {}\ndata, logs     {}", clip.display(), dir.display());
-    let mut stage = Stage::new(Setup { dir: Some(dir), ..Setup::new(clip) }).await?;
-    let shown = tokio::select! {
-        done = perform(&mut stage, cli.seconds) => done,
-        () = interrupted(cli.seconds == 0) => Err(anyhow::anyhow!("interrupted")),
-    };
+    let mut stage = or_interrupt(Stage::new(Setup { dir: Some(dir), ..Setup::new(clip) })).await?;
+    let shown = perform(&mut stage, cli.seconds).await;
     shown.map_err(|error| error.context(format!("{}\n", stage.logs())))
 }
 
-/// Ctrl-C, unless it is how the stream is to be ended.
-async fn interrupted(ends_stream: bool) {
-    if ends_stream {
-        std::future::pending::<()>().await;
-    }
-    // Without a handler there is no interrupt to wait for; the time limit ends the demo.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// Ctrl-C ends a running stream in order; before and after, it ends the demo.
+async fn or_interrupt<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     }
 }
 
@@ -86,18 +80,27 @@ async fn perform(stage: &mut Stage, seconds: u64) -> Result<()> {
         let (rate, loss) = (rate_bps / 1_000_000, loss * 100.0);
         println!("link           {}: {rate} Mbit/s, {delay:?}, {loss} % loss", link.address);
     }
-    let (mut agent, sender) = stage.device("agent").await?;
+    let (mut agent, stream) = or_interrupt(begin(stage)).await?;
+    let streamed = watch(stage, &mut agent, &stream.id, seconds).await?;
+    println!("\nstopping");
+    or_interrupt(finish(stage, &mut agent, &stream, streamed)).await
+}
+
+async fn begin(stage: &Stage) -> Result<(Agent, StreamView)> {
+    let (agent, sender) = stage.device("agent").await?;
     println!("agent          enrolled as {}, online", sender.id);
     let stream = stage.go_live(&sender.id).await?;
     println!("stream         {} live on ports {:?}\n", stream.id, stream.ports);
-    let streamed = watch(stage, &mut agent, &stream.id, seconds).await?;
-    println!("\nstopping");
-    let (ended, stats) = stage.stop(&stream).await?;
+    Ok((agent, stream))
+}
+
+async fn finish(stage: &mut Stage, agent: &mut Agent, stream: &StreamView, streamed: Duration) -> Result<()> {
+    let (ended, stats) = stage.stop(stream).await?;
     examine(&ended, &stats, streamed.saturating_sub(EDGES)).await?;
-    for (daemon, name) in [(&mut agent.daemon, "agent"), (&mut stage.control.daemon, "control plane")] {
+    for daemon in [&mut agent.daemon, &mut stage.control.daemon] {
         let status = daemon.terminate(PATIENCE).await?;
         if !status.success() {
-            bail!("the {name} ended with {status}\n{}", daemon.tail());
+            bail!("{} ended with {status}", daemon.name());
         }
     }
     Ok(())
