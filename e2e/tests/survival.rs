@@ -96,6 +96,7 @@ async fn a_control_plane_asked_to_end_leaves_its_receivers() -> Result<()> {
 
     let status = stage.control.daemon.terminate(PATIENCE).await?;
     assert!(status.success(), "{status}");
+    assert!(!stage.control.daemon.logged("cut off"), "nothing keeps it from ending in order");
     grows(&stream).await?;
     assert_eq!(stage.receivers(), receivers);
 

@@ -42,6 +42,7 @@ async fn main() -> Result<()> {
     println!("idle agent over {} s", cli.seconds);
     println!("  memory  {:.1} MB resident, {:.1} MB of it private", resident / 1e3, own / 1e3);
     println!("  cpu     {used:.2} s, {:.2} % of a core", used * 100.0 / cli.seconds as f64);
+    stage.done();
     Ok(())
 }
 
