@@ -44,22 +44,8 @@ impl Fleet {
         let now = crate::clock::wall();
         let token = EnrollmentToken::generate(crate::entropy::bytes());
         let expires_at = now.after(ttl);
-        let row = SenderRow {
-            id: SenderId::generate(now, crate::entropy::bytes()),
-            owner: owner.clone(),
-            name: name.to_owned(),
-            created_at: now,
-            enrolled_at: None,
-            revoked_at: None,
-            public_key: None,
-            device_key_hash: None,
-            hostname: None,
-            agent_version: None,
-            arch: None,
-            capabilities: None,
-            last_seen: None,
-            presence_cause: None,
-        };
+        let id = SenderId::generate(now, crate::entropy::bytes());
+        let row = SenderRow::new(id, owner.clone(), name.to_owned(), now);
         self.inner.store.insert_sender(&row, &secret_hash(token.expose()), expires_at).await?;
         Ok(NewSender { view: self.view(row), token, expires_at })
     }

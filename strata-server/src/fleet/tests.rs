@@ -8,7 +8,7 @@ use strata_proto::time::Timestamp;
 use super::*;
 use crate::session::Close;
 use crate::session::connection::Outgoing;
-use crate::store::StoreError;
+use crate::store::{Binding, DeviceInfo, EnrollmentRefusal, SenderRow, StoreError};
 
 /// A fleet on a fresh database, with one sender and an observer that says what streams.
 struct Rig {
@@ -184,4 +184,24 @@ async fn an_agent_that_does_not_read_is_closed_and_one_that_does_not_answer_is_s
     for request in waiting {
         assert_eq!(request.await, Err(CommandError::Gone));
     }
+}
+
+#[tokio::test]
+async fn a_device_whose_enrolment_answer_was_lost_gets_it_again_for_a_while() {
+    let rig = Rig::new(|_| ()).await;
+    let store = &rig.fleet.inner.store;
+    let sender: SenderId = "snd_lost".parse().unwrap();
+    let row = SenderRow::new(sender.clone(), rig.owner.clone(), "Lost".to_owned(), at(0));
+    store.insert_sender(&row, "hash", at(3_600_000)).await.unwrap();
+    let enroll = async |binding: Binding, ms| {
+        let enrolled = store.enroll("hash", &binding, &DeviceInfo::default(), at(ms)).await.unwrap();
+        enrolled.map(|(id, _)| id)
+    };
+    let key = |text: &str| Binding::PublicKey(text.to_owned());
+    assert_eq!(enroll(key("mine"), 1_000).await, Ok(sender.clone()));
+    assert_eq!(enroll(key("mine"), 121_000).await, Ok(sender.clone()));
+    assert_eq!(enroll(key("mine"), 121_001).await, Err(EnrollmentRefusal::Used));
+    assert_eq!(enroll(key("theirs"), 1_001).await, Err(EnrollmentRefusal::Used));
+    let issued = Binding::DeviceKeyHash("mine".to_owned());
+    assert_eq!(enroll(issued, 1_001).await, Err(EnrollmentRefusal::Used));
 }

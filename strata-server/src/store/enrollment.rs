@@ -1,5 +1,7 @@
 //! One-time enrolment: consuming a token and binding the device's key are one transaction.
 
+use std::time::Duration;
+
 use strata_proto::id::{SenderId, UserId};
 use strata_proto::time::Timestamp;
 use thiserror::Error;
@@ -55,6 +57,9 @@ pub enum EnrollmentRefusal {
 impl Store {
     /// Consumes a token and binds the device, all or nothing. Of two at once exactly one wins.
     ///
+    /// A device whose first answer was lost on the way asks again with the same token and the same public key;
+    /// for [`REPEAT_WINDOW`] it gets the same answer, or it could never come in.
+    ///
     /// # Errors
     /// [`StoreError`]; that the token does not enrol is the inner [`EnrollmentRefusal`].
     pub async fn enroll(
@@ -73,18 +78,22 @@ impl Store {
         .bind(now.unix_millis())
         .execute(&mut *tx)
         .await?;
-        let row: Option<(String, String, Option<i64>)> = sqlx::query_as(
-            "SELECT s.id, s.owner, t.used_at FROM enrollment_tokens t \
-             JOIN senders s ON s.id = t.sender_id WHERE t.hash = $1",
+        let row: Option<(String, String, Option<i64>, Option<String>)> = sqlx::query_as(
+            "SELECT s.id, s.owner, t.used_at, CASE WHEN s.revoked_at IS NULL THEN s.public_key END \
+             FROM enrollment_tokens t JOIN senders s ON s.id = t.sender_id WHERE t.hash = $1",
         )
         .bind(token_hash)
         .fetch_optional(&mut *tx)
         .await?;
-        let Some((id, owner, used_at)) = row else { return Ok(Err(EnrollmentRefusal::Unknown)) };
+        let Some((id, owner, used_at, bound_key)) = row else { return Ok(Err(EnrollmentRefusal::Unknown)) };
         if won.rows_affected() != 1 {
-            let refusal =
-                if used_at.is_some() { EnrollmentRefusal::Used } else { EnrollmentRefusal::Expired };
-            return Ok(Err(refusal));
+            let Some(used_at) = used_at else { return Ok(Err(EnrollmentRefusal::Expired)) };
+            let is_recent = now.since(Timestamp::from_unix_millis(used_at)) <= REPEAT_WINDOW;
+            let is_same = matches!(binding, Binding::PublicKey(key) if Some(key) == bound_key.as_ref());
+            if !(is_recent && is_same) {
+                return Ok(Err(EnrollmentRefusal::Used));
+            }
+            return Ok(Ok((parse("senders.id", &id)?, parse("senders.owner", &owner)?)));
         }
         let (public_key, key_hash) = match binding {
             Binding::PublicKey(key) => (Some(key), None),
@@ -143,3 +152,6 @@ impl Store {
         Ok(())
     }
 }
+
+/// How long the same device may ask again with a used token: some reconnects at the longest backoff of 30 s.
+const REPEAT_WINDOW: Duration = Duration::from_secs(120);

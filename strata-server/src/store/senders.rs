@@ -39,6 +39,29 @@ pub struct SenderRow {
     pub presence_cause: Option<String>,
 }
 
+impl SenderRow {
+    /// A sender as which no device has enrolled yet.
+    #[must_use]
+    pub fn new(id: SenderId, owner: UserId, name: String, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            owner,
+            name,
+            created_at,
+            enrolled_at: None,
+            revoked_at: None,
+            public_key: None,
+            device_key_hash: None,
+            hostname: None,
+            agent_version: None,
+            arch: None,
+            capabilities: None,
+            last_seen: None,
+            presence_cause: None,
+        }
+    }
+}
+
 /// One line of a batch of last-seen times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastSeen {

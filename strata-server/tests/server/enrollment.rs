@@ -56,22 +56,8 @@ async fn an_expired_token_is_refused() {
     let place = Place::new().await;
     let admin = place.admin().await;
     let hash: String = Sha256::digest(b"enr_old").iter().map(|byte| format!("{byte:02x}")).collect();
-    let row = SenderRow {
-        id: "snd_old".parse::<SenderId>().unwrap(),
-        owner: admin.id.clone(),
-        name: "Old".into(),
-        created_at: Timestamp::from_unix_millis(0),
-        enrolled_at: None,
-        revoked_at: None,
-        public_key: None,
-        device_key_hash: None,
-        hostname: None,
-        agent_version: None,
-        arch: None,
-        capabilities: None,
-        last_seen: None,
-        presence_cause: None,
-    };
+    let (id, created_at) = ("snd_old".parse::<SenderId>().unwrap(), Timestamp::from_unix_millis(0));
+    let row = SenderRow::new(id, admin.id.clone(), "Old".into(), created_at);
     place.server.store().insert_sender(&row, &hash, now()).await.unwrap();
     let (code, mut wire) = refused(&place, json!({ "enrollment_token": "enr_old" })).await;
     assert_eq!((code.as_str(), wire.closed().await), ("invalid_enrollment_token", 1008));
