@@ -27,6 +27,7 @@ packages=(
   gstreamer1.0-libav                    # AAC encoder, decoders
   ffmpeg                                # the demo generates a clip and checks the recording
   rist-tools                            # interoperability tests against ristsender, ristreceiver
+  python3                               # a scripted receiver in strata-server's tests
 )
 
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
