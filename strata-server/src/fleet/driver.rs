@@ -3,6 +3,8 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Fleet, Inner};
 use crate::store::LastSeen;
 
@@ -10,12 +12,13 @@ use crate::store::LastSeen;
 #[derive(Debug)]
 pub struct FleetDriver {
     fleet: Weak<Inner>,
+    gone: CancellationToken,
     interval: Duration,
 }
 
 impl FleetDriver {
-    pub(super) fn new(fleet: Weak<Inner>, interval: Duration) -> Self {
-        Self { fleet, interval }
+    pub(super) fn new(fleet: Weak<Inner>, gone: CancellationToken, interval: Duration) -> Self {
+        Self { fleet, gone, interval }
     }
 
     /// Runs until every handle is gone.
@@ -24,7 +27,10 @@ impl FleetDriver {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut rounds = 0_u64;
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.gone.cancelled() => return,
+            }
             let Some(inner) = self.fleet.upgrade() else { return };
             let fleet = Fleet { inner };
             fleet.flush().await;

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use strata_proto::control::{DeviceStatus, StreamStats};
 use strata_proto::id::{SenderId, StreamId, UserId};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Config;
 use crate::event::Events;
@@ -61,6 +62,8 @@ struct Inner {
     generation: AtomicU64,
     devices: RwLock<HashMap<SenderId, Arc<Device>>>,
     observer: OnceLock<Weak<dyn Observer>>,
+    /// Tells the driver that every handle is gone.
+    _alive: DropGuard,
 }
 
 #[derive(Debug, Clone)]
@@ -113,6 +116,8 @@ impl Fleet {
                 stats_interval_s: Some(config.session.stats_interval_s),
             },
         };
+        let alive = CancellationToken::new();
+        let gone = alive.clone();
         let inner = Arc::new(Inner {
             store,
             events,
@@ -121,9 +126,10 @@ impl Fleet {
             generation: AtomicU64::new(0),
             devices: RwLock::default(),
             observer: OnceLock::new(),
+            _alive: alive.drop_guard(),
         });
-        let driver =
-            FleetDriver::new(Arc::downgrade(&inner), Duration::from_secs(config.fleet.flush_interval_s));
+        let interval = Duration::from_secs(config.fleet.flush_interval_s);
+        let driver = FleetDriver::new(Arc::downgrade(&inner), gone, interval);
         (Self { inner }, driver)
     }
 
