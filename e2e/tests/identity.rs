@@ -73,14 +73,15 @@ async fn a_revoked_device_is_disconnected_at_once_and_stays_out() -> Result<()> 
         (event.topic == Topic::Sender(sender.id.clone())).then_some(())
     });
     told.await?;
-    refused(&agent, "revoked").await?;
+    refused(&agent, "sender was decommissioned").await?;
     match stage.rest.sender(&sender.id).await {
         Err(error) if error.refusal().is_some_and(|(status, _)| status == 404) => {}
         Err(error) => bail!("expected 404, got {error}"),
         Ok(sender) => bail!("a deleted sender is still there: {sender:?}"),
     }
-    let status = agent.daemon.terminate(PATIENCE).await?;
-    assert!(status.success(), "{status}");
+    agent.daemon.terminate(PATIENCE).await?;
+    agent.start_again()?;
+    refused(&agent, "revoked").await?;
     stage.done();
     Ok(())
 }
