@@ -1,5 +1,6 @@
 //! The main job, for everybody to see: a device enrols, streams over two bad links, its recording is checked.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 struct Cli {
     /// Clip to send, over and over, with video and audio; one with moving picture and tone is generated when absent.
     #[arg(long, value_name = "FILE", env = clip::MEDIA)]
-    media: Option<PathBuf>,
+    media: Option<OsString>,
     /// How long to stream; 0 = until Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     seconds: u64,
@@ -52,8 +53,8 @@ async fn main() -> ExitCode {
 }
 
 async fn demo(cli: Cli) -> Result<()> {
-    let clip = match cli.media.filter(|media| !media.as_os_str().is_empty()) {
-        Some(media) => clip::named(&media)?,
+    let clip = match cli.media.filter(|media| !media.is_empty()) {
+        Some(media) => clip::named(media.as_ref())?,
         None => Clip::DEMO.file().await?,
     };
     let dir = match cli.dir {
