@@ -12,7 +12,8 @@ use strata_e2e::stage::{Setup, Stage};
 
 /// Starts a control plane and an agent, and measures the agent while it is idle.
 ///
-/// Memory is resident memory, of which the private part is the agent's own; CPU is user and system
+/// Memory is resident memory; what was written to is the agent's own, the rest is code that the kernel
+/// can read again from disk. CPU is user and system
 /// time of the agent and of the children it waited for, such as its looks at media files.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -38,9 +39,9 @@ async fn main() -> Result<()> {
     let before = cpu(process.as_ref())?;
     tokio::time::sleep(Duration::from_secs(cli.seconds)).await;
     let used = cpu(process.as_ref())? - before;
-    let (resident, own) = memory(process.as_ref())?;
+    let (resident, written) = memory(process.as_ref())?;
     println!("idle agent over {} s", cli.seconds);
-    println!("  memory  {:.1} MB resident, {:.1} MB of it private", resident / 1e3, own / 1e3);
+    println!("  memory  {:.1} MB resident, {:.1} MB of it written to", resident / 1e3, written / 1e3);
     println!("  cpu     {used:.2} s, {:.2} % of a core", used * 100.0 / cli.seconds as f64);
     stage.done();
     Ok(())
@@ -55,7 +56,7 @@ fn cpu(process: &Path) -> Result<f64> {
     Ok(ticks.sum::<Result<u64, _>>()? as f64 / TICKS)
 }
 
-/// Resident memory and its private part, kB.
+/// Resident memory, and what of it was written to, kB.
 fn memory(process: &Path) -> Result<(f64, f64)> {
     let rollup = std::fs::read_to_string(process.join("smaps_rollup"))?;
     let sum = |names: &[&str]| {
@@ -64,5 +65,5 @@ fn memory(process: &Path) -> Result<(f64, f64)> {
         values.filter_map(|(_, value)| value.trim().trim_end_matches(" kB").parse::<f64>().ok()).sum::<f64>()
     };
     // The kernel's kB are 1024 bytes.
-    Ok((sum(&["Rss"]) * 1.024, sum(&["Private_Clean", "Private_Dirty"]) * 1.024))
+    Ok((sum(&["Rss"]) * 1.024, sum(&["Private_Dirty"]) * 1.024))
 }
