@@ -58,7 +58,7 @@ impl Store {
     /// Consumes a token and binds the device, all or nothing. Of two at once exactly one wins.
     ///
     /// A device whose first answer was lost on the way asks again with the same token and the same public key;
-    /// for [`REPEAT_WINDOW`] it gets the same answer, or it could never come in.
+    /// for two minutes it gets the same answer, or it could never come in.
     ///
     /// # Errors
     /// [`StoreError`]; that the token does not enrol is the inner [`EnrollmentRefusal`].
