@@ -153,15 +153,24 @@ impl Users {
     /// # Errors
     /// [`UserError::Credentials`].
     pub async fn login(&self, email: &str, password: Secret) -> Result<LoginTokens, UserError> {
+        self.admit(&self.check(email, password).await?).await
+    }
+
+    /// The first half of a login: changes nothing, so it can be dropped at any time.
+    pub(crate) async fn check(&self, email: &str, password: Secret) -> Result<UserRow, UserError> {
         let row = self.store.user_by_email(&email.trim().to_lowercase()).await?;
         let hash = row.as_ref().map(|row| row.password_hash.clone());
         let fits = self.passwords.verify(password, hash).await.map_err(UserError::Crypto)?;
-        let row = row.filter(|row| fits && row.disabled_at.is_none()).ok_or(UserError::Credentials)?;
+        row.filter(|row| fits && row.disabled_at.is_none()).ok_or(UserError::Credentials)
+    }
+
+    /// The second half: the tokens of a user whose password fits.
+    pub(crate) async fn admit(&self, row: &UserRow) -> Result<LoginTokens, UserError> {
         let now = crate::clock::wall();
         let refresh = new_refresh_token();
         let expires = now.after(self.refresh_ttl);
         self.store.insert_refresh_token(&secret_hash(refresh.expose()), &row.id, now, expires).await?;
-        self.tokens_of(&row, refresh, now)
+        self.tokens_of(row, refresh, now)
     }
 
     /// Uses a refresh token once and gives new tokens. Reuse revokes all tokens of its login.

@@ -19,14 +19,25 @@ pub(super) async fn login(
 ) -> Result<Json<LoginTokens>, ApiError> {
     app.login_limit().check_address(from.address)?;
     app.login_limit().check_account(&body.email)?;
-    let tokens = app.users().login(&body.email, body.password).await;
-    app.metrics().user_login(tokens.is_ok());
-    match &tokens {
-        Ok(tokens) => audit(&app, tokens.user.id.to_string(), "user.login", &from).await,
-        Err(UserError::Credentials) => audit(&app, "anonymous".to_owned(), "user.login_failed", &from).await,
-        Err(_) => {}
-    }
-    Ok(Json(tokens?))
+    // A caller that goes away while it waits for the hash costs no hash.
+    let checked = app.users().check(&body.email, body.password).await;
+    let own = app.clone();
+    let login = async move {
+        let tokens = match checked {
+            Ok(user) => own.users().admit(&user).await,
+            Err(error) => Err(error),
+        };
+        own.metrics().user_login(tokens.is_ok());
+        match &tokens {
+            Ok(tokens) => audit(&own, tokens.user.id.to_string(), "user.login", &from).await,
+            Err(UserError::Credentials) => {
+                audit(&own, "anonymous".to_owned(), "user.login_failed", &from).await;
+            }
+            Err(_) => {}
+        }
+        Ok(Json(tokens?))
+    };
+    app.uninterrupted(login).await
 }
 
 /// The refresh token comes in `Authorization: Bearer` or in the body.
@@ -36,16 +47,21 @@ pub(super) async fn refresh(
     OptionalBody(body): OptionalBody<RefreshRequest>,
 ) -> Result<Json<LoginTokens>, ApiError> {
     app.login_limit().check_address(from.address)?;
-    let token = body.refresh_token.or(from.token).ok_or_else(|| {
+    let From { address, token } = from;
+    let token = body.refresh_token.or(token).ok_or_else(|| {
         let detail = "this needs a refresh token, in Authorization: Bearer or as refresh_token in the body";
         ApiError::new(StatusCode::UNAUTHORIZED, ErrorCode::other("unauthorized"), detail)
     })?;
-    let tokens = app.users().refresh(&token).await;
-    if let Err(UserError::Refresh(crate::store::RefreshRefusal::Reused)) = &tokens {
-        let from = From { token: None, ..from };
-        audit(&app, "anonymous".to_owned(), "user.refresh_token_reused", &from).await;
-    }
-    Ok(Json(tokens?))
+    let own = app.clone();
+    let refresh = async move {
+        let tokens = own.users().refresh(&token).await;
+        if let Err(UserError::Refresh(crate::store::RefreshRefusal::Reused)) = &tokens {
+            let from = From { address, token: None };
+            audit(&own, "anonymous".to_owned(), "user.refresh_token_reused", &from).await;
+        }
+        Ok(Json(tokens?))
+    };
+    app.uninterrupted(refresh).await
 }
 
 /// Where a request came from, and the token it carries.

@@ -16,6 +16,7 @@ mod live;
 mod qr;
 mod senders;
 mod streams;
+mod task;
 mod upgrade;
 
 use std::sync::Arc;

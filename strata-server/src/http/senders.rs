@@ -40,8 +40,13 @@ pub(super) async fn create(
     Body(body): Body<SenderCreate>,
 ) -> Result<impl IntoResponse, ApiError> {
     let ttl = body.enrollment_ttl_s.map(Duration::from_secs);
-    let new = app.fleet().create_sender(&caller.account, &body.name, ttl).await?;
-    app.audit(&caller, "sender.create", Some(new.view.id.to_string())).await;
+    let own = app.clone();
+    let create = async move {
+        let new = own.fleet().create_sender(&caller.account, &body.name, ttl).await?;
+        own.audit(&caller, "sender.create", Some(new.view.id.to_string())).await;
+        Ok(new)
+    };
+    let new = app.uninterrupted(create).await?;
     let config = app.config();
     let uri = EnrollUri { url: config.agent_url(), token: new.token.clone(), ca: config.ca }.to_string();
     let created = SenderCreated {
@@ -75,9 +80,13 @@ pub(super) async fn update(
     let Some(name) = body.name else {
         return Ok(Json(app.fleet().sender(&caller.scope(), &id).await?));
     };
-    let view = app.fleet().rename_sender(&caller.scope(), &id, &name).await?;
-    app.audit(&caller, "sender.update", Some(id.to_string())).await;
-    Ok(Json(view))
+    let own = app.clone();
+    let rename = async move {
+        let view = own.fleet().rename_sender(&caller.scope(), &id, &name).await?;
+        own.audit(&caller, "sender.update", Some(id.to_string())).await;
+        Ok(Json(view))
+    };
+    app.uninterrupted(rename).await
 }
 
 pub(super) async fn remove(
@@ -85,9 +94,13 @@ pub(super) async fn remove(
     Operator(caller): Operator,
     SenderPath(id): SenderPath,
 ) -> Result<StatusCode, ApiError> {
-    app.fleet().remove_sender(&caller.scope(), &id).await?;
-    app.audit(&caller, "sender.delete", Some(id.to_string())).await;
-    Ok(StatusCode::NO_CONTENT)
+    let own = app.clone();
+    let remove = async move {
+        own.fleet().remove_sender(&caller.scope(), &id).await?;
+        own.audit(&caller, "sender.delete", Some(id.to_string())).await;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    app.uninterrupted(remove).await
 }
 
 /// The last `device.status`, also of a sender that is offline now; 404 before the first.

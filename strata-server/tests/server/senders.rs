@@ -1,8 +1,10 @@
 //! `/api/senders`: what is created, shown, changed and refused.
 
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use strata_proto::control::Presence;
 use strata_proto::token::{EnrollUri, Fingerprint};
+use tower::ServiceExt as _;
 
 use crate::place::{Body, Place, status};
 
@@ -95,6 +97,25 @@ async fn bad_bodies_name_the_field() {
     let answer = place.http.post(format!("http://{}/api/senders", place.address)).bearer_auth(&admin.token);
     let answer = answer.header("content-type", "text/plain").body("{}").send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 415);
+}
+
+#[tokio::test]
+async fn a_sender_is_decommissioned_to_the_end_though_the_caller_has_gone_away() {
+    let place = Place::new().await;
+    let admin = place.admin().await;
+    let mut agent = place.agent(&admin).await;
+    let request = http::Request::delete(format!("/api/senders/{}", agent.sender))
+        .header("authorization", format!("Bearer {}", admin.token))
+        .body(axum::body::Body::empty())
+        .unwrap();
+    // What hyper does to a request whose connection is closed: it is begun, and dropped.
+    assert!(place.server.router().oneshot(request).now_or_never().is_none());
+    assert_eq!(agent.wire.closed().await, 1008);
+
+    let place = Place::on(place.stop().await, |_| ()).await;
+    let entries = place.server.store().audit_entries(1).await.unwrap();
+    assert_eq!(entries[0].action, "sender.delete");
+    assert_eq!(entries[0].target.as_deref(), Some(agent.sender.as_str()));
 }
 
 #[tokio::test]
