@@ -141,7 +141,9 @@ impl Shared {
         let life = Life::revive(self.graces(&row), crate::clock::mono());
         let launch = self.launch(&row);
         let active = self.enlist(row, true);
-        Task::new(Arc::clone(&self), active, life, launch).run().await;
+        let task = Task::new(Arc::clone(&self), active, life, launch);
+        // Nobody receives jobs any more when the control plane shuts down: the next one takes it up.
+        drop(self.jobs.send(Job::Run(Box::new(task))).await);
         Ok(true)
     }
 }
