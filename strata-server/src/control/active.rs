@@ -21,6 +21,8 @@ pub(super) struct Active {
 pub(super) struct Present {
     pub(super) row: StreamRow,
     pub(super) observed: bool,
+    /// Whether the row's ports are still its own: they are given back once.
+    pub(super) holds_ports: bool,
     /// What the agent is told of why it is to stop.
     pub(super) stop_reason: Option<String>,
     pub(super) sender_stats: Option<Arc<StreamStats>>,
@@ -35,6 +37,7 @@ impl Active {
             now: Mutex::new(Present {
                 row,
                 observed,
+                holds_ports: true,
                 stop_reason: None,
                 sender_stats: None,
                 receiver_stats: None,
@@ -48,6 +51,11 @@ impl Active {
 
     pub(super) fn row(&self) -> StreamRow {
         self.lock().row.clone()
+    }
+
+    /// Whether it has ended; it may still have to be written down.
+    pub(super) fn over(&self) -> bool {
+        self.lock().row.ended_at.is_some()
     }
 
     pub(super) fn view(&self, with_stats: bool) -> StreamView {

@@ -14,8 +14,10 @@
 //! | `receiver` | starting, steering and finding receiver processes |
 //! | `task` | one stream's driver |
 //! | `streams`, `observe`, `recover` | all streams: start and stop; agents' words; after a restart |
+//! | `close` | the end of a stream: written down, let go, also when its task broke off |
 
 mod active;
+mod close;
 mod config;
 mod inbox;
 mod life;

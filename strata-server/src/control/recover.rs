@@ -117,6 +117,6 @@ fn sockets(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// A receiver greets at once; one that hangs must not hold up the others for long.
-const GREETING: Duration = Duration::from_secs(3);
+pub(super) const GREETING: Duration = Duration::from_secs(3);
 const DISMISSAL: Duration = Duration::from_secs(20);
 const AT_ONCE: usize = 16;

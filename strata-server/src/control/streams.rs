@@ -13,7 +13,7 @@ use strata_proto::control::{
 use strata_proto::id::{SenderId, StreamId, UserId};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::active::{Active, view};
@@ -228,7 +228,7 @@ impl Streams {
         if shared.jobs.send(Job::Run(Box::new(task))).await.is_err() {
             return Err(StartError::ShuttingDown);
         }
-        outcome.await.map_err(|_| StartError::ShuttingDown)??;
+        outcome.await.map_err(|_| shared.lost())??;
         Ok(active.view(true))
     }
 
@@ -238,7 +238,7 @@ impl Streams {
     /// # Errors
     /// [`NotStreaming`].
     pub async fn stop(&self, sender: &SenderId, reason: Option<String>) -> Result<StreamView, NotStreaming> {
-        let active = self.shared.of_sender(sender).ok_or(NotStreaming)?;
+        let active = self.shared.of_sender(sender).filter(|active| !active.over()).ok_or(NotStreaming)?;
         active.lock().stop_reason = reason;
         active.inbox.stop(EndReason::UserStop);
         let mut state = active.state.subscribe();
@@ -286,20 +286,51 @@ impl Streams {
 impl StreamsDriver {
     /// Runs until every [`Streams`] handle is dropped. Receivers stay.
     pub async fn run(mut self) {
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::default();
         for job in self.recovered.drain(..) {
-            self.shared.clone().begin(job, &mut tasks);
+            tasks.begin(&self.shared, job);
         }
         loop {
             tokio::select! {
                 () = self.shared.detached.cancelled() => break,
-                Some(ended) = tasks.join_next() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a stream's task ended by a fault");
-                    }
-                }
-                Some(job) = self.jobs.recv() => self.shared.clone().begin(job, &mut tasks),
+                Some(ended) = tasks.set.join_next_with_id() => tasks.ended(&self.shared, ended),
+                Some(job) = self.jobs.recv() => tasks.begin(&self.shared, job),
             }
+        }
+    }
+}
+
+/// The running tasks, and whose streams they are.
+#[derive(Default)]
+struct Tasks {
+    set: JoinSet<()>,
+    streams: HashMap<task::Id, Arc<Active>>,
+}
+
+impl Tasks {
+    fn begin(&mut self, shared: &Arc<Shared>, job: Job) {
+        match job {
+            Job::Run(task) => {
+                let active = Arc::clone(task.active());
+                let id = self.set.spawn(task.run()).id();
+                self.streams.insert(id, active);
+            }
+            Job::Reconcile(sender, stream) => {
+                self.set.spawn(Arc::clone(shared).reconcile(sender, stream));
+            }
+            Job::Dismiss(receiver) => {
+                self.set.spawn(super::recover::dismiss(*receiver));
+            }
+        }
+    }
+
+    fn ended(&mut self, shared: &Arc<Shared>, ended: Result<(task::Id, ()), task::JoinError>) {
+        let id = ended.as_ref().map_or_else(task::JoinError::id, |(id, ())| *id);
+        let active = self.streams.remove(&id);
+        let Err(error) = ended else { return };
+        tracing::error!(stream = ?active.as_ref().map(|a| a.row().id), %error, "a task ended by a fault");
+        if let Some(active) = active {
+            self.set.spawn(Arc::clone(shared).broken_off(active));
         }
     }
 }
@@ -311,12 +342,12 @@ impl std::fmt::Debug for StreamsDriver {
 }
 
 impl Shared {
-    fn begin(self: Arc<Self>, job: Job, tasks: &mut JoinSet<()>) {
-        match job {
-            Job::Run(task) => tasks.spawn(task.run()),
-            Job::Reconcile(sender, stream) => tasks.spawn(self.reconcile(sender, stream)),
-            Job::Dismiss(receiver) => tasks.spawn(super::recover::dismiss(*receiver)),
-        };
+    /// What a start is told whose task is gone without a word.
+    fn lost(&self) -> StartError {
+        if self.detached.is_cancelled() {
+            return StartError::ShuttingDown;
+        }
+        StartError::Failed("the task of the stream broke off".to_owned())
     }
 
     pub(super) fn command_timeout(&self) -> Duration {

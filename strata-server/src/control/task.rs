@@ -41,6 +41,8 @@ pub(super) struct Task {
     stop_at: Option<Instant>,
     own: VecDeque<Input>,
     delivered: u64,
+    /// Whether the end is in the database.
+    written: bool,
 }
 
 impl Task {
@@ -61,7 +63,12 @@ impl Task {
             stop_at: None,
             own: VecDeque::new(),
             delivered: 0,
+            written: false,
         }
+    }
+
+    pub(super) fn active(&self) -> &Arc<Active> {
+        &self.active
     }
 
     /// What is sent to the agent, what the receiver forwards to, and who waits for the outcome.
@@ -95,9 +102,18 @@ impl Task {
             let input = self.next().await;
             self.life.handle_input(crate::clock::mono(), input);
         }
-        if let Some(telling) = self.telling.take() {
-            telling.await;
-        }
+        let telling = self.telling.take();
+        let told = async {
+            if let Some(telling) = telling {
+                telling.await;
+            }
+        };
+        let closed = async {
+            if !self.written {
+                self.shared.write_end(&self.active).await;
+            }
+        };
+        tokio::join!(told, closed);
     }
 
     async fn act(&mut self, output: Output) {
@@ -110,7 +126,7 @@ impl Task {
                 Some(receiver) => receiver.kill(),
                 None => self.own.push_back(Input::ReceiverGone(Gone::Stopped)),
             },
-            Output::FreePorts => self.shared.release(&self.launch.ports),
+            Output::FreePorts => self.shared.release_of(&self.active),
             Output::Changed => self.changed().await,
         }
     }
@@ -168,7 +184,8 @@ impl Task {
             row.ended_at = over.then_some(wall);
             row.clone()
         };
-        if let Err(error) = self.shared.store.update_stream(&row).await {
+        let written = self.shared.store.update_stream(&row).await;
+        if let Err(error) = &written {
             tracing::error!(stream = %row.id, %error, "stream state was not written down");
         }
         tracing::info!(
@@ -176,22 +193,16 @@ impl Task {
             reason = ?row.reason, error = row.error.as_deref(), "stream"
         );
         if row.ended_at.is_some() {
-            self.shared.forget(&self.active);
+            self.written = written.is_ok();
+            if self.written {
+                self.shared.forget(&self.active);
+            }
             let refused = self.refusal.take().unwrap_or(StartError::Failed(
                 row.error.clone().unwrap_or_else(|| "it was stopped while it started".to_owned()),
             ));
             self.report(Err(refused));
         }
-        self.active.state.send_replace(state);
-        self.shared.publish(&row, "stream.state", &self.active.view(false));
-        if row.ended_at.is_some() {
-            self.shared.fleet.settle(&row.sender);
-        }
-        if state == StreamLife::Failed {
-            let message = row.error.clone().unwrap_or_default();
-            let alert = json!({"code": "stream_failed", "message": message, "sender_id": row.sender});
-            self.shared.publish(&row, "alert", &alert);
-        }
+        self.shared.announce(&self.active);
     }
 
     fn report(&mut self, outcome: Result<(), StartError>) {
