@@ -13,6 +13,7 @@ pub(super) struct Device {
     pub(super) id: SenderId,
     pub(super) owner: UserId,
     live: Mutex<Live>,
+    telling: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -42,7 +43,14 @@ impl Device {
             revoked: false,
             dirty: false,
         };
-        Self { id, owner, live: Mutex::new(live) }
+        Self { id, owner, live: Mutex::new(live), telling: Mutex::new(()) }
+    }
+
+    /// Held from before the presence changes until everybody was told, so that they are told in order.
+    ///
+    /// Not the lock of what is known: who is told may look at that.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Live> {

@@ -29,7 +29,9 @@ pub trait Observer: Send + Sync + 'static {
     /// `device.status` came; `running_streams` lists what runs on the device.
     fn on_device_status(&self, sender: &SenderId, status: &Arc<DeviceStatus>);
 
-    /// A sender came, went, or was given up.
+    /// A sender came, went, or was given up. Told of one change after the other, in order: look at the
+    /// fleet as you like, but do not call [`super::Fleet::disconnect`] or [`super::Fleet::settle`] from
+    /// here, nor hold a lock around those that this needs.
     fn on_presence(&self, sender: &SenderId, presence: Presence, cause: &str);
 
     /// The stream of a sender that is not over yet, from memory.

@@ -59,6 +59,7 @@ impl Fleet {
     /// Looks again whether an unobserved sender's stream still runs; to be called when a stream is over.
     pub fn settle(&self, sender: &SenderId) {
         let Some(device) = self.device(sender) else { return };
+        let _turn = device.turn();
         if self.active_stream(sender).is_some() {
             return;
         }
@@ -99,6 +100,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Option<Arc<Connection>> {
         let device = self.device_or_new(sender, owner);
+        let _turn = device.turn();
         let mut live = device.lock();
         if live.revoked {
             return None;
@@ -127,6 +129,7 @@ impl Fleet {
         now: Timestamp,
     ) {
         let Some(device) = self.device(sender) else { return };
+        let _turn = device.turn();
         let presence = match self.active_stream(sender) {
             Some(_) if cause != Close::Revoked.cause() => Presence::Unobserved,
             _ => Presence::Offline,
@@ -210,6 +213,7 @@ impl Fleet {
         Some(device)
     }
 
+    /// To be called in the device's turn.
     fn tell_presence(&self, device: &Device, presence: Presence, cause: &str, now: Timestamp) {
         let data = json!({ "sender_id": &device.id, "presence": presence, "cause": cause });
         let topic = Topic::Sender(device.id.clone());

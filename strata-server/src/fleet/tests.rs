@@ -36,6 +36,8 @@ impl Observer for Seen {
     fn on_device_status(&self, _: &SenderId, _: &Arc<DeviceStatus>) {}
 
     fn on_presence(&self, _: &SenderId, presence: Presence, cause: &str) {
+        // Whoever would overtake this word has the chance.
+        std::thread::yield_now();
         self.presence.lock().unwrap().push((presence, cause.to_owned()));
     }
 
@@ -122,6 +124,26 @@ async fn a_sender_that_drops_while_streaming_is_unobserved_until_its_stream_is_o
             (Presence::Offline, "heartbeat_timeout")
         ]
     );
+}
+
+#[tokio::test]
+async fn the_last_word_on_presence_is_what_is_so() {
+    let rig = Rig::new(|_| ()).await;
+    let mut now = rig.connect(1);
+    for round in 0..2_000 {
+        let start = std::sync::Barrier::new(2);
+        let old = now.generation;
+        now = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                rig.fleet.connection_lost(&rig.sender, old, "closed", at(2));
+            });
+            start.wait();
+            rig.connect(3)
+        });
+        let told = rig.seen.presence.lock().unwrap().last().cloned();
+        assert_eq!(told, Some((Presence::Online, "connected".to_owned())), "round {round}");
+    }
 }
 
 #[tokio::test]
