@@ -106,6 +106,8 @@ pub struct SessionConfig {
     pub silence_timeout_s: u64,
     /// Largest message, bytes (default 1 MiB).
     pub max_message_bytes: usize,
+    /// Bytes a connection may send until its login is accepted, all together; 1009 above (default 16 KiB).
+    pub max_login_bytes: usize,
     /// Messages per second one agent may send on average (default 50).
     pub messages_per_s: u32,
     /// Messages it may send at once (default 200).
@@ -118,6 +120,11 @@ pub struct SessionConfig {
     pub write_timeout_s: u64,
     /// Connections of agents at once; more are refused with 503 (default 20000).
     pub max_connections: usize,
+    /// Connections that have not logged in yet, at once; more are refused with 503 (default 1024).
+    pub max_pending: usize,
+    /// The same from one address (IPv6: one /64 network); more are refused with 429 (default 32). Behind a
+    /// reverse proxy every connection has its address: 0 is no such limit.
+    pub max_pending_per_address: usize,
     /// Seconds between two `device.status`, as told to agents (default 10).
     pub status_interval_s: u32,
     /// Seconds between two `stream.stats`, as told to agents (default 1).
@@ -132,12 +139,15 @@ impl Default for SessionConfig {
             ping_interval_s: 15,
             silence_timeout_s: 45,
             max_message_bytes: strata_proto::control::MAX_MESSAGE_BYTES,
+            max_login_bytes: 16 * 1024,
             messages_per_s: 50,
             message_burst: 200,
             outgoing_queue: 64,
             pending_requests: 32,
             write_timeout_s: 10,
             max_connections: 20_000,
+            max_pending: 1024,
+            max_pending_per_address: 32,
             status_interval_s: 10,
             stats_interval_s: 1,
         }
@@ -150,12 +160,14 @@ impl SessionConfig {
         at_least("session.token_ttl_s", self.token_ttl_s, 1)?;
         at_least("session.ping_interval_s", self.ping_interval_s, 1)?;
         at_least("session.max_message_bytes", self.max_message_bytes as u64, 1024)?;
+        at_least("session.max_login_bytes", self.max_login_bytes as u64, 1024)?;
         at_least("session.messages_per_s", self.messages_per_s.into(), 1)?;
         at_least("session.message_burst", self.message_burst.into(), 1)?;
         at_least("session.outgoing_queue", self.outgoing_queue as u64, 1)?;
         at_least("session.pending_requests", self.pending_requests as u64, 1)?;
         at_least("session.write_timeout_s", self.write_timeout_s, 1)?;
         at_least("session.max_connections", self.max_connections as u64, 1)?;
+        at_least("session.max_pending", self.max_pending as u64, 1)?;
         if self.silence_timeout_s <= self.ping_interval_s {
             return Err(ConfigError::new("session.silence_timeout_s", "must be more than ping_interval_s"));
         }

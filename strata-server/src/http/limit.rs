@@ -64,7 +64,7 @@ impl LoginLimit {
 }
 
 /// One household or provider customer: IPv6 hands out /64 networks, so single addresses mean nothing.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {

@@ -41,6 +41,7 @@ use crate::control::Streams;
 use crate::event::Events;
 use crate::fleet::{Fleet, Users};
 use crate::session::Tokens;
+use crate::session::places::Places;
 use crate::store::{AuditEntry, Store};
 use health::Metrics;
 use limit::LoginLimit;
@@ -56,7 +57,7 @@ struct Inner {
     parts: Parts,
     metrics: Metrics,
     login_limit: LoginLimit,
-    agent_places: Arc<Semaphore>,
+    agent_places: Arc<Places>,
     live_places: Arc<Semaphore>,
     connections: TaskTracker,
     closing: CancellationToken,
@@ -80,7 +81,7 @@ impl App {
         let inner = Inner {
             metrics: Metrics::new(),
             login_limit: LoginLimit::new(&parts.config.http),
-            agent_places: places(parts.config.session.max_connections),
+            agent_places: Places::new(&parts.config.session),
             live_places: places(parts.config.http.live_connections),
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -147,8 +148,8 @@ impl App {
         &self.inner.login_limit
     }
 
-    fn agent_permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.inner.agent_places).try_acquire_owned().ok()
+    fn agent_places(&self) -> &Arc<Places> {
+        &self.inner.agent_places
     }
 
     fn live_permit(&self) -> Option<OwnedSemaphorePermit> {

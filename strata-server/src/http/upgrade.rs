@@ -15,9 +15,10 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::{ApiError, App};
+use crate::session::gate::Gate;
 
 /// The server's end of a WebSocket.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<Gate<TokioIo<Upgraded>>>;
 
 /// A request that wants to become a WebSocket.
 #[derive(Debug)]
@@ -37,12 +38,26 @@ impl Upgrade {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.accept_gated(app, config, None, serve)
+    }
+
+    /// The same, reading no more than `limit` bytes until the gate is lifted.
+    pub(super) fn accept_gated<F>(
+        self,
+        app: &App,
+        config: WebSocketConfig,
+        limit: Option<usize>,
+        serve: impl FnOnce(Socket) -> F + Send + 'static,
+    ) -> Response
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let Self { key, on_upgrade } = self;
         let accept = derive_accept_key(key.as_bytes());
         // Boxed after the upgrade: the handshake's and the session's state never lie side by side.
         app.connections().spawn(async move {
             let upgraded = match on_upgrade.await {
-                Ok(upgraded) => TokioIo::new(upgraded),
+                Ok(upgraded) => Gate::new(TokioIo::new(upgraded), limit),
                 Err(error) => return tracing::debug!(%error, "upgrade failed"),
             };
             let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;

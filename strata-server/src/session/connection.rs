@@ -29,6 +29,8 @@ pub enum Close {
     Binary,
     /// A text frame that is not UTF-8 (1007).
     NotText,
+    /// Every place for agents was taken meanwhile (1013).
+    Full,
     /// Something broke here (1011).
     Internal,
 }
@@ -44,6 +46,7 @@ impl Close {
             Self::TooBig => 1009,
             Self::Binary => 1003,
             Self::NotText => 1007,
+            Self::Full => 1013,
             Self::Internal => 1011,
         }
     }
@@ -61,6 +64,7 @@ impl Close {
             Self::TooBig => "message over the size limit",
             Self::Binary => "binary frames are not part of this protocol",
             Self::NotText => "text frame is not UTF-8",
+            Self::Full => "too many agents are connected; try again later",
             Self::Internal => "internal error",
         }
     }
@@ -78,6 +82,7 @@ impl Close {
             Self::TooBig => "message_too_big",
             Self::Binary => "binary_frame",
             Self::NotText => "not_text",
+            Self::Full => "server_full",
             Self::Internal => "internal",
         }
     }

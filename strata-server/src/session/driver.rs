@@ -9,6 +9,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use strata_proto::control::{ErrorCode, Fault, StreamEnded};
 use strata_proto::id::MessageId;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -16,7 +17,9 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::Close;
 use super::connection::{Connection, Outgoing};
-use super::machine::{Input, Limits, Output, Report, Session};
+use super::gate::Gate;
+use super::machine::{Attempt, Input, Limits, Output, Report, Session};
+use super::places::Pending;
 use crate::clock::Now;
 use crate::config::SessionConfig;
 use crate::fleet::Fleet;
@@ -31,9 +34,14 @@ pub(crate) fn websocket_config(max_message_bytes: usize) -> WebSocketConfig {
         .max_frame_size(Some(max_message_bytes))
 }
 
-/// Serves one agent until its connection ends.
-pub(crate) async fn serve<S>(socket: WebSocketStream<S>, fleet: Fleet, config: &SessionConfig)
-where
+/// Serves one agent until its connection ends. The gate is lifted, and the place of strangers left for
+/// one of agents, when it has logged in.
+pub(crate) async fn serve<S>(
+    socket: WebSocketStream<Gate<S>>,
+    pending: Pending,
+    fleet: Fleet,
+    config: &SessionConfig,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let seed = u64::from_le_bytes(crate::entropy::bytes());
@@ -42,6 +50,8 @@ where
         session: Session::new(Now::read(), Limits::from(config), seed),
         fleet,
         connection: None,
+        pending: Some(pending),
+        place: None,
         ends: FuturesUnordered::new(),
         write_timeout: Duration::from_secs(config.write_timeout_s),
     };
@@ -50,10 +60,14 @@ where
 }
 
 struct Driver<S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Gate<S>>,
     session: Session,
     fleet: Fleet,
     connection: Option<Arc<Connection>>,
+    /// Until the login is accepted.
+    pending: Option<Pending>,
+    /// From then on.
+    place: Option<OwnedSemaphorePermit>,
     /// `stream.ended` being stored.
     ends: FuturesUnordered<BoxFuture<'static, (MessageId, Result<(), Fault>)>>,
     write_timeout: Duration,
@@ -103,21 +117,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match self.session.poll_output() {
                 Output::Transmit(text) => self.write(Message::text(text)).await?,
                 Output::Ping => self.write(Message::Ping(Bytes::new())).await?,
-                Output::Authenticate(attempt) => {
-                    let current = self.connection.as_ref();
-                    // Boxed: its state is large, and an idle connection must not carry room for it.
-                    let asked = Box::pin(self.fleet.authenticate(attempt, current, crate::clock::wall()));
-                    let (verdict, connection) = asked.await;
-                    if connection.is_some() {
-                        self.connection = connection;
-                    }
-                    self.session.handle_input(Now::read(), Input::Verdict(verdict));
-                }
+                Output::Authenticate(attempt) => self.authenticate(attempt).await?,
                 Output::Report(id, report) => self.on_report(id, report),
                 Output::Close(why) => return Err(End::Close(why)),
                 Output::Timeout(at) => return Ok(at.into()),
             }
         }
+    }
+
+    async fn authenticate(&mut self, attempt: Attempt) -> Result<(), End> {
+        // Before the fleet lets the login replace another connection.
+        let place = match self.pending.as_ref().map(Pending::agent) {
+            Some(None) => return Err(End::Close(Close::Full)),
+            Some(place) => place,
+            None => None,
+        };
+        let current = self.connection.as_ref();
+        // Boxed: its state is large, and an idle connection must not carry room for it.
+        let asked = Box::pin(self.fleet.authenticate(attempt, current, crate::clock::wall()));
+        let (verdict, connection) = asked.await;
+        if connection.is_some() {
+            self.connection = connection;
+            if self.pending.take().is_some() {
+                self.place = place;
+                self.socket.get_mut().lift();
+            }
+        }
+        self.session.handle_input(Now::read(), Input::Verdict(verdict));
+        Ok(())
     }
 
     fn on_frame(&mut self, frame: Option<Result<Message, tungstenite::Error>>) -> Result<(), End> {
@@ -130,6 +157,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             Some(Ok(Message::Close(_))) => return Err(End::Closed),
             Some(Err(tungstenite::Error::Capacity(_))) => self.session.handle_input(now, Input::TooBig),
+            Some(Err(tungstenite::Error::Io(_))) if self.socket.get_ref().is_spent() => {
+                self.session.handle_input(now, Input::TooBig);
+            }
             Some(Err(tungstenite::Error::Utf8(_))) => return Err(End::Close(Close::NotText)),
             Some(Err(_)) | None => return Err(End::Lost),
         }
@@ -193,6 +223,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
         }
         tracing::debug!(sender = self.session.sender().map(|s| s.as_str()), cause, "agent connection ended");
+        // What still comes is only thrown away.
+        self.socket.get_mut().lift();
         let goodbye = async {
             match end {
                 End::Close(why) => goodbye(&mut self.socket, why.code(), why.reason()).await,

@@ -113,6 +113,16 @@ impl Place {
         Wire { socket }
     }
 
+    /// Status of the answer to a WebSocket that is not accepted.
+    pub(crate) async fn refused(&self, path: &str) -> u16 {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let url = format!("ws://{}{path}", self.address);
+        match tokio_tungstenite::client_async(url, stream).await {
+            Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// A new sender of `user`, enrolled and connected.
     pub(crate) async fn agent(&self, user: &User) -> Agent {
         let created = self.create_sender(user).await;

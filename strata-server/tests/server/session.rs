@@ -101,6 +101,71 @@ async fn a_message_at_the_limit_is_served() {
 }
 
 #[tokio::test]
+async fn what_is_too_big_for_a_stranger_is_served_after_the_login() {
+    let place = Place::new().await;
+    let admin = place.admin().await;
+    let text = "x".repeat(20 * 1024);
+    let mut stranger = place.dial("/agent/ws").await;
+    stranger.text(&text).await;
+    assert_eq!(stranger.closed().await, 1009);
+    // In many small messages it is no less.
+    let mut stranger = place.dial("/agent/ws").await;
+    for _ in 0..200 {
+        if stranger.socket.send(Message::Ping(vec![0; 120].into())).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(stranger.closed().await, 1009);
+
+    let mut agent = place.agent(&admin).await;
+    agent.wire.text(&text).await;
+    assert_eq!(agent.wire.hear().await["payload"]["code"], "malformed_json");
+    agent.lives().await;
+}
+
+#[tokio::test]
+async fn strangers_of_one_address_take_neither_more_than_their_share_nor_an_agents_place() {
+    let place = Place::with(|config| {
+        config.session.max_connections = 2;
+        config.session.max_pending_per_address = 2;
+    })
+    .await;
+    let admin = place.admin().await;
+    let mut agent = place.agent(&admin).await;
+    let (mut first, _second) = (place.dial("/agent/ws").await, place.dial("/agent/ws").await);
+    assert_eq!(place.refused("/agent/ws").await, 429);
+    agent.lives().await;
+    // Who logs in is a stranger no longer.
+    let created = place.create_sender(&admin).await;
+    let login = json!({ "enrollment_token": created.enrollment_token });
+    first.say("1", "auth.login", None, &about(login)).await;
+    assert_eq!(first.hear().await["payload"]["success"], true);
+    // Both places of agents are taken now.
+    assert_eq!(place.refused("/agent/ws").await, 503);
+    agent.lives().await;
+}
+
+#[tokio::test]
+async fn a_login_that_finds_every_place_taken_meanwhile_is_told_to_try_again() {
+    let place = Place::with(|config| config.session.max_connections = 1).await;
+    let admin = place.admin().await;
+    let mut late = place.dial("/agent/ws").await;
+    let mut agent = place.agent(&admin).await;
+    let created = place.create_sender(&admin).await;
+    let login = json!({ "enrollment_token": created.enrollment_token });
+    late.say("1", "auth.login", None, &about(login)).await;
+    assert_eq!(late.closed().await, 1013);
+    agent.lives().await;
+}
+
+#[tokio::test]
+async fn strangers_of_all_addresses_are_limited_too() {
+    let place = Place::with(|config| config.session.max_pending = 1).await;
+    let _stranger = place.dial("/agent/ws").await;
+    assert_eq!(place.refused("/agent/ws").await, 503);
+}
+
+#[tokio::test]
 async fn binary_is_closed_with_1003_and_a_foreign_first_message_with_1008() {
     let place = Place::new().await;
     let admin = place.admin().await;
