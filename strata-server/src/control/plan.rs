@@ -46,6 +46,7 @@ impl Plan {
             None => connected(status),
         };
         check_links(&links)?;
+        check_reported(&links, status)?;
         let latency_ms = body.latency_ms.unwrap_or(config.latency_ms);
         in_range("latency_ms", latency_ms, LATENCY_MS)?;
         Ok(Self {
@@ -121,6 +122,27 @@ fn check_links(links: &[Option<String>]) -> Result<(), Fault> {
     }
 }
 
+/// Interfaces that the device did not report, or may not use, are refused before anything is started.
+/// A device that reported none has not said what it has.
+fn check_reported(links: &[Option<String>], status: Option<&DeviceStatus>) -> Result<(), Fault> {
+    let Some(status) = status.filter(|status| !status.network_interfaces.is_empty()) else { return Ok(()) };
+    for (i, name) in links.iter().enumerate() {
+        let Some(name) = name else { continue };
+        let field = format!("links[{i}].interface");
+        match status.network_interfaces.iter().find(|interface| interface.name == *name) {
+            None => {
+                let message = format!("this device has no interface {name:.32}");
+                return Err(Fault::new(ErrorCode::NOT_FOUND, message).with_field(field));
+            }
+            Some(interface) if interface.enabled == Some(false) => {
+                return Err(invalid(field, format!("{name:.32} is disabled on this device")));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
 fn check_source(source: &Source) -> Result<(), Fault> {
     let missing = |field: &str, value: &Option<String>| match value.as_deref() {
         None | Some("") => {
@@ -134,7 +156,12 @@ fn check_source(source: &Source) -> Result<(), Fault> {
     };
     match source.mode {
         SourceMode::V4l2 => missing("device", &source.device)?,
-        SourceMode::File => missing("path", &source.path)?,
+        SourceMode::File => {
+            missing("path", &source.path)?;
+            if source.path.as_deref().unwrap_or_default().split('/').any(|part| part == "..") {
+                return Err(invalid("source.path", "expected a path in the media directory, without .."));
+            }
+        }
         SourceMode::Rtsp => {
             missing("uri", &source.uri)?;
             let uri = source.uri.as_deref().unwrap_or_default();
@@ -205,6 +232,7 @@ mod tests {
         for (body, field) in [
             (json!({"source": {"mode": "v4l2"}}), "source.device"),
             (json!({"source": {"mode": "file", "path": ""}}), "source.path"),
+            (json!({"source": {"mode": "file", "path": "clips/../../x.ts"}}), "source.path"),
             (json!({"source": {"mode": "rtsp", "uri": "http://x"}}), "source.uri"),
             (json!({"source": {"mode": "test"}, "encoder": {"bitrate_kbps": 49}}), "encoder.bitrate_kbps"),
             (json!({"source": {"mode": "test"}, "links": []}), "links"),
@@ -247,6 +275,15 @@ mod tests {
         };
         let plan = Plan::new(StartStream::default(), Some(&status), &StreamsConfig::default()).unwrap();
         assert_eq!(plan.links, [Some("wwan0".to_owned()), Some("wlan0".to_owned())]);
+        for (name, code) in
+            [("nope0", Some(ErrorCode::NOT_FOUND)), ("wwan1", Some(ErrorCode::INVALID_FIELD)), ("eth0", None)]
+        {
+            let body = json!({"source": {"mode": "test"}, "links": [{}, {"interface": name}]});
+            let body = serde_json::from_value(body).unwrap();
+            let fault = Plan::new(body, Some(&status), &StreamsConfig::default()).err();
+            assert_eq!(fault.as_ref().map(|fault| fault.code.clone()), code, "{name}");
+            assert!(fault.is_none_or(|fault| fault.field.as_deref() == Some("links[1].interface")));
+        }
         let unknown = Plan::new(StartStream::default(), None, &StreamsConfig::default()).unwrap();
         assert_eq!(unknown.links, [None]);
     }

@@ -53,10 +53,24 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::INTERNAL, "something broke on the server")
     }
 
-    /// 502: the agent answered that it could not do it; code and field are the agent's.
+    /// The agent answered that it would not do it; code and field are the agent's. 422 when the request
+    /// asks for what the device does not have or cannot do, 409 when the device is busy, 502 for what the
+    /// caller cannot help: any other fault, and one in what the control plane added (`ours`).
     #[must_use]
-    pub fn refused(fault: &Fault) -> Self {
-        let mut error = Self::new(StatusCode::BAD_GATEWAY, fault.code.clone(), fault.message.clone());
+    pub fn refused(fault: &Fault, ours: bool) -> Self {
+        let asked = [
+            ErrorCode::INVALID_FIELD,
+            ErrorCode::MISSING_FIELD,
+            ErrorCode::NOT_FOUND,
+            ErrorCode::UNSUPPORTED,
+        ];
+        let status = match &fault.code {
+            _ if ours => StatusCode::BAD_GATEWAY,
+            code if asked.contains(code) => StatusCode::UNPROCESSABLE_ENTITY,
+            code if *code == ErrorCode::BUSY_STREAMING => StatusCode::CONFLICT,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        let mut error = Self::new(status, fault.code.clone(), fault.message.clone());
         error.field.clone_from(&fault.field);
         error
     }

@@ -105,11 +105,26 @@ impl From<StartError> for ApiError {
             StartError::Receiver(_) => unavailable("receiver_failed"),
             StartError::ShuttingDown => unavailable("shutting_down"),
             StartError::Command(error) => error.into(),
-            StartError::Refused(fault) => Self::refused(&fault),
+            StartError::Refused(Fault { code, message, field }) => {
+                // A field of the command that the caller did not write is no fault of the caller.
+                let written = field.as_deref().map(body_path);
+                let ours = matches!(written, Some(None));
+                Self::refused(&Fault { code, message, field: written.flatten() }, ours)
+            }
             StartError::Failed(_) => Self::conflict("stream_ended", text),
             StartError::Store(error) => error.into(),
         }
     }
+}
+
+/// Where the field at `path` of the agent's command stands in the request's body; `None` for what the
+/// control plane put there, such as addresses.
+fn body_path(path: &str) -> Option<String> {
+    let path = path.strip_prefix("payload.").unwrap_or(path);
+    let path = path.strip_prefix("bonding_config.").unwrap_or(path);
+    let interface = path.starts_with("links[") && path.ends_with("].interface");
+    let part = path.split(['.', '[']).next().unwrap_or_default();
+    (interface || ["source", "encoder", "scheduler"].contains(&part)).then(|| path.to_owned())
 }
 
 impl From<NotStreaming> for ApiError {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use strata_proto::control::{
-    AgentMessage, Command, ControlMessage, DeviceStatus, EndReason, Envelope, ErrorCode, Fault, Login, Reply,
-    StreamEnded,
+    AgentMessage, Command, CommandKind, ControlMessage, DeviceStatus, EndReason, Envelope, ErrorCode, Fault,
+    Login, Reply, StreamEnded,
 };
 use strata_proto::id::{MessageId, SenderId, StreamId};
 use strata_proto::time::Timestamp;
@@ -24,6 +24,10 @@ pub(crate) enum Manner {
     Willing,
     /// Answers `busy_streaming`.
     Refusing,
+    /// Answers this code, about this field of the command.
+    Faulting(&'static str, &'static str),
+    /// Accepts when the test says so; sends no media.
+    Late,
     /// Says nothing.
     Silent,
     /// Hangs up.
@@ -36,7 +40,9 @@ pub(crate) struct Agent {
     pub(crate) key: Secret,
     /// Every command that came, in order.
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
-    say: mpsc::UnboundedSender<AgentMessage>,
+    say: mpsc::UnboundedSender<(MessageId, AgentMessage)>,
+    /// The `stream.start` that waits for its answer.
+    asked: Arc<Mutex<Option<MessageId>>>,
     media: Media,
     task: tokio::task::JoinHandle<()>,
 }
@@ -118,7 +124,13 @@ impl Agent {
     }
 
     pub(crate) fn say(&self, message: AgentMessage) {
-        self.say.send(message).unwrap();
+        self.say.send((id(), message)).unwrap();
+    }
+
+    /// Answers the `stream.start` that a late agent has not answered.
+    pub(crate) fn accept(&self) {
+        let request = self.asked.lock().unwrap().take().unwrap();
+        self.say.send((request, AgentMessage::Reply(CommandKind::StreamStart, Reply::ok()))).unwrap();
     }
 
     pub(crate) async fn command(&mut self) -> Command {
@@ -134,20 +146,25 @@ impl Agent {
         let ControlMessage::LoginResponse(answer) = answer.message else { panic!("{text}") };
         assert!(answer.success, "{answer:?}");
         let key = answer.device_key.or(login.device_key).unwrap();
-        let (say, mut said) = mpsc::unbounded_channel::<AgentMessage>();
+        let (say, mut said) = mpsc::unbounded_channel::<(MessageId, AgentMessage)>();
         let (seen, commands) = mpsc::unbounded_channel();
         let (token, shared) = (answer.session_token, media.clone());
+        let asked = Arc::new(Mutex::new(None));
+        let waiting = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    Some(message) = said.recv() => {
-                        if socket.send(frame(id(), token.clone(), message)).await.is_err() { return }
+                    Some((id, message)) = said.recv() => {
+                        if socket.send(frame(id, token.clone(), message)).await.is_err() { return }
                     }
                     incoming = socket.next() => {
                         let Some(Ok(incoming)) = incoming else { return };
                         let Frame::Text(text) = incoming else { continue };
                         let envelope: Envelope<ControlMessage> = Envelope::decode(&text).unwrap();
                         let ControlMessage::Command(command) = envelope.message else { continue };
+                        if matches!(command, Command::StreamStart(_)) {
+                            *waiting.lock().unwrap() = Some(envelope.id.clone());
+                        }
                         drop(seen.send(command.clone()));
                         for (id, message) in answers(envelope.id, &command, manner, &shared) {
                             let Some(message) = message else { return };
@@ -157,7 +174,7 @@ impl Agent {
                 }
             }
         });
-        Self { sender: answer.sender_id.unwrap(), key, commands, say, media, task }
+        Self { sender: answer.sender_id.unwrap(), key, commands, say, asked, media, task }
     }
 }
 
@@ -178,7 +195,10 @@ fn answers(
         (Command::StreamStart(_), Manner::Refusing) => {
             vec![reply(Reply::failed(Fault::new(ErrorCode::BUSY_STREAMING, "the camera is in use")))]
         }
-        (Command::StreamStart(_), Manner::Silent) => Vec::new(),
+        (Command::StreamStart(_), Manner::Faulting(code, field)) => {
+            vec![reply(Reply::failed(Fault::new(ErrorCode::other(code), "not that").with_field(field)))]
+        }
+        (Command::StreamStart(_), Manner::Silent | Manner::Late) => Vec::new(),
         (Command::StreamStart(_), Manner::Leaving) => vec![(id(), None)],
         (Command::StreamStop(stop), _) => {
             media.stop();

@@ -75,7 +75,7 @@ async fn of_two_starts_at_once_one_wins() {
 async fn a_start_that_fails_says_where_and_leaves_nothing() {
     let world = World::new(|config| config.command_timeout_s = 1).await;
     for (manner, status, code) in [
-        (Manner::Refusing, StatusCode::BAD_GATEWAY, "busy_streaming"),
+        (Manner::Refusing, StatusCode::CONFLICT, "busy_streaming"),
         (Manner::Silent, StatusCode::GATEWAY_TIMEOUT, "timeout"),
         (Manner::Leaving, StatusCode::BAD_GATEWAY, "sender_gone"),
     ] {
@@ -90,6 +90,26 @@ async fn a_start_that_fails_says_where_and_leaves_nothing() {
         all_ports_are_free(&world, &agent).await;
         world.stop_stream(&agent.sender).await;
         live.state(StreamLife::Ended).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_device_does_not_take_is_the_callers_fault_in_the_callers_words() {
+    let world = World::new(|_| {}).await;
+    let (wrong, broken) = (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::BAD_GATEWAY);
+    for (code, field, status, shown) in [
+        ("not_found", "payload.bonding_config.links[0].interface", wrong, json!("links[0].interface")),
+        ("invalid_field", "payload.encoder.tune", wrong, json!("encoder.tune")),
+        ("invalid_field", "payload.source.path", wrong, json!("source.path")),
+        ("missing_field", "payload.source.device", wrong, json!("source.device")),
+        ("unsupported", "payload.bonding_config.scheduler.fec", wrong, json!("scheduler.fec")),
+        ("invalid_field", "payload.destinations[0]", broken, Value::Null),
+        ("invalid_field", "payload.bonding_config.links[0].uri", broken, Value::Null),
+        ("pipeline_failed", "payload.source", broken, json!("source")),
+    ] {
+        let agent = world.agent(Manner::Faulting(code, field)).await;
+        let (got, problem) = world.start_stream(&agent.sender, start_body()).await;
+        assert_eq!((got, &problem["code"], &problem["field"]), (status, &json!(code), &shown), "{problem}");
     }
 }
 
