@@ -27,13 +27,14 @@ async fn start(
     SenderPath(id): SenderPath,
     Body(body): Body<StartStream>,
 ) -> Result<(StatusCode, Json<StreamView>), ApiError> {
-    let sender = app.fleet().sender(&caller.scope(), &id).await?;
-    let (streams, task_sender) = (app.streams().clone(), sender.clone());
-    // A caller that goes away must not leave the start half done.
-    let started = tokio::spawn(async move { streams.start(&task_sender.id, &task_sender.owner, body).await });
-    let view = started.await.map_err(ApiError::internal)??;
-    app.audit(&caller, "stream.start", Some(view.id.to_string())).await;
-    Ok((StatusCode::CREATED, Json(view)))
+    let own = app.clone();
+    let start = async move {
+        let sender = own.fleet().sender(&caller.scope(), &id).await?;
+        let view = own.streams().start(&sender.id, &sender.owner, body).await?;
+        own.audit(&caller, "stream.start", Some(view.id.to_string())).await;
+        Ok((StatusCode::CREATED, Json(view)))
+    };
+    app.uninterrupted(start).await
 }
 
 /// 202: agent and receiver get their time to finish.
@@ -46,10 +47,14 @@ async fn stop(
     if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > 128) {
         return Err(ApiError::invalid("reason", "expected at most 128 characters"));
     }
-    let sender = app.fleet().sender(&caller.scope(), &id).await?;
-    let view = app.streams().stop(&sender.id, body.reason).await?;
-    app.audit(&caller, "stream.stop", Some(view.id.to_string())).await;
-    Ok((StatusCode::ACCEPTED, Json(view)))
+    let own = app.clone();
+    let stop = async move {
+        let sender = own.fleet().sender(&caller.scope(), &id).await?;
+        let view = own.streams().stop(&sender.id, body.reason).await?;
+        own.audit(&caller, "stream.stop", Some(view.id.to_string())).await;
+        Ok((StatusCode::ACCEPTED, Json(view)))
+    };
+    app.uninterrupted(stop).await
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -114,6 +114,28 @@ async fn what_the_device_does_not_take_is_the_callers_fault_in_the_callers_words
 }
 
 #[tokio::test]
+async fn a_start_whose_caller_goes_away_is_finished_and_audited() {
+    let world = World::new(|_| {}).await;
+    let mut agent = world.agent(Manner::Late).await;
+    let sender = agent.sender.clone();
+    {
+        let start = std::pin::pin!(world.start_stream(&sender, start_body()));
+        let asked = std::pin::pin!(agent.command());
+        let either = futures_util::future::select(start, asked).await;
+        assert!(matches!(either, futures_util::future::Either::Right((Command::StreamStart(_), _))));
+    }
+    agent.accept();
+    let store = world.store().await;
+    let entry = loop {
+        let newest = store.audit_entries(1).await.unwrap().remove(0);
+        if newest.action == "stream.start" {
+            break newest;
+        }
+    };
+    assert!(world.stream(&entry.target.unwrap().parse().unwrap()).await.ended_at.is_none());
+}
+
+#[tokio::test]
 async fn an_offline_sender_and_a_bad_request_start_nothing() {
     let world = World::new(|_| {}).await;
     let agent = world.agent(Manner::Willing).await;

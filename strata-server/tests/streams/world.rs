@@ -15,6 +15,7 @@ use strata_proto::id::{SenderId, StreamId};
 use strata_proto::token::Secret;
 use strata_server::control::StreamsConfig;
 use strata_server::fleet::{NewUser, Users};
+use strata_server::store::Store;
 use strata_server::{Config, Server};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -113,6 +114,10 @@ impl World {
 
     pub(crate) fn run_dir(&self) -> PathBuf {
         self.dir.path().join("data/run")
+    }
+
+    pub(crate) async fn store(&self) -> Store {
+        Store::open(&self.dir.path().join("data/strata.db")).await.unwrap()
     }
 
     pub(crate) fn agent_url(&self) -> String {
