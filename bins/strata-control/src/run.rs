@@ -34,7 +34,8 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (tls, latest) = watch::channel(identity.server_config()?);
     let renewal = tokio::spawn(renew(settings, tls));
-    let serving = tls::Server::new(listener, latest, server.router(), ServeLimits::default());
+    let router = server.router().fallback(strata_server::http::not_found);
+    let serving = tls::Server::new(listener, latest, router, ServeLimits::default());
     println!("listening https://{address}");
     tracing::info!(%address, "serving");
     serving.run(stop).await;
