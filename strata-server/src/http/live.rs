@@ -11,8 +11,10 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{SinkExt as _, StreamExt as _};
+use serde::Deserialize;
 use serde_json::Value;
 use strata_proto::control::{ErrorCode, Fault, LiveFrame, LiveRequest, Topic};
+use strata_proto::token::Secret;
 use tokio::time::Instant;
 use tungstenite::{Bytes, Message, Utf8Bytes};
 
@@ -68,20 +70,17 @@ type End = Option<Close>;
 impl Live {
     async fn run(&mut self) -> Result<(), End> {
         let first = tokio::time::timeout(self.login_timeout, self.next_request());
-        let request = first.await.map_err(|_| Some(Close::Policy("no token in time")))??;
-        let request = match request {
-            Ok(request) => request,
-            Err(fault) => {
-                self.send(&LiveFrame::Error(fault)).await?;
-                return Err(Some(Close::Policy("the first frame must carry a token")));
-            }
-        };
+        let Asked { request, fault } = first.await.map_err(|_| Some(Close::Policy("no token in time")))??;
+        if let (Some(fault), None) = (&fault, &request.token) {
+            self.send(&LiveFrame::Error(fault.clone())).await?;
+            return Err(Some(Close::Policy("the first frame must carry a token")));
+        }
         let caller = self.check_token(&request).await?;
         let limit = self.app.config().http.live_queue;
         let mut subscriber = self.app.events().subscriber(caller.scope(), limit);
         self.caller = Some(caller);
         self.send(&LiveFrame::Ready { seq: self.app.events().seq() }).await?;
-        self.apply(&mut subscriber, request).await?;
+        self.apply(&mut subscriber, Asked { request, fault }).await?;
         self.follow(&mut subscriber).await
     }
 
@@ -92,15 +91,13 @@ impl Live {
         loop {
             let expiry = self.token_life();
             tokio::select! {
-                request = self.next_request() => match request? {
-                    Ok(request) => {
-                        if request.token.is_some() {
-                            self.renew(&request).await?;
-                        }
-                        self.apply(subscriber, request).await?;
+                asked = self.next_request() => {
+                    let asked = asked?;
+                    if asked.request.token.is_some() {
+                        self.renew(&asked.request).await?;
                     }
-                    Err(fault) => self.send(&LiveFrame::Error(fault)).await?,
-                },
+                    self.apply(subscriber, asked).await?;
+                }
                 delivery = subscriber.next() => self.deliver(subscriber, delivery).await?,
                 _ = ping.tick() => {
                     if self.last_heard.elapsed() >= self.silence_timeout {
@@ -118,7 +115,11 @@ impl Live {
         }
     }
 
-    async fn apply(&mut self, subscriber: &mut Subscriber, request: LiveRequest) -> Result<(), End> {
+    async fn apply(&mut self, subscriber: &mut Subscriber, asked: Asked) -> Result<(), End> {
+        let Asked { request, fault } = asked;
+        if let Some(fault) = fault {
+            self.send(&LiveFrame::Error(fault)).await?;
+        }
         for topic in &request.unsubscribe {
             subscriber.unsubscribe(topic);
         }
@@ -203,15 +204,12 @@ impl Live {
     }
 
     /// The next frame that asks for something. Cancel safe.
-    async fn next_request(&mut self) -> Result<Result<LiveRequest, Fault>, End> {
+    async fn next_request(&mut self) -> Result<Asked, End> {
         loop {
             let frame = self.socket.next().await;
             self.last_heard = Instant::now();
             match frame {
-                Some(Ok(Message::Text(text))) => {
-                    let request = strata_proto::error::from_json(&text, "");
-                    return Ok(request.map_err(|error| Fault::from(&error)));
-                }
+                Some(Ok(Message::Text(text))) => return Ok(Asked::decode(&text)),
                 Some(Ok(Message::Binary(_))) => return Err(Some(Close::Binary)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(tungstenite::Error::Capacity(_))) => return Err(Some(Close::TooBig)),
@@ -235,6 +233,33 @@ impl Live {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(None),
             Err(_) => Err(Some(Close::SlowPeer)),
+        }
+    }
+}
+
+/// A frame of the client's.
+struct Asked {
+    request: LiveRequest,
+    /// What did not fit. Then of the frame only its token counts.
+    fault: Option<Fault>,
+}
+
+impl Asked {
+    fn decode(text: &str) -> Self {
+        #[derive(Deserialize)]
+        struct TokenOnly {
+            token: Option<Secret>,
+        }
+        match LiveRequest::decode(text) {
+            Ok(request) => Self { request, fault: None },
+            Err(error) => {
+                let token = strata_proto::error::from_json(text, "").ok();
+                let token = token.and_then(|TokenOnly { token }| token);
+                Self {
+                    request: LiveRequest { token, ..LiveRequest::default() },
+                    fault: Some((&error).into()),
+                }
+            }
         }
     }
 }

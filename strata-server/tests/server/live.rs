@@ -117,6 +117,30 @@ async fn without_a_good_token_the_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn a_topic_that_cannot_be_one_is_named_and_the_connection_lives() {
+    let place = Place::new().await;
+    let admin = place.admin().await;
+    let mut wire = place.dial("/api/ws").await;
+    let first = json!({ "token": admin.token, "subscribe": ["sender:*", "nonsense"] });
+    wire.text(&first.to_string()).await;
+    assert_eq!(wire.hear().await["type"], "ready");
+    let refused = wire.hear().await;
+    assert_eq!((&refused["type"], &refused["field"]), (&json!("error"), &json!("subscribe[1]")), "{refused}");
+    wire.text(r#"{"subscribe":["sender:*"]}"#).await;
+    assert_eq!(wire.hear().await["topic"], "sender:*");
+
+    for (first, closing) in [
+        (json!({ "subscribe": ["nonsense"] }), json!("subscribe[0]")),
+        (json!({ "token": "nonsense", "subscribe": ["nonsense"] }), json!("token")),
+    ] {
+        let mut wire = place.dial("/api/ws").await;
+        wire.text(&first.to_string()).await;
+        assert_eq!(wire.hear().await["field"], closing);
+        assert_eq!(wire.closed().await, 1008);
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_the_token_ends_the_connection() {
     let place = Place::with(|config| config.fleet.access_ttl_s = 1).await;
     let admin = place.admin().await;
