@@ -31,7 +31,7 @@ impl Server {
     /// [`LoadError`] naming the key or file that cannot be used.
     pub async fn load(config: Config) -> Result<(Self, Driver), LoadError> {
         config.check()?;
-        std::fs::create_dir_all(&config.data_dir)
+        crate::store::file::make_dir(&config.data_dir)
             .map_err(|source| LoadError::DataDir { path: config.data_dir.clone(), source })?;
         let tokens = Tokens::load(&config.name, &config.data_dir.join("session.key"))?;
         let store = Store::open(&config.data_dir.join("strata.db")).await?;

@@ -86,7 +86,7 @@ impl Users {
     /// # Errors
     /// [`LoadError`] naming the file that cannot be used.
     pub async fn open(config: &Config) -> Result<Self, LoadError> {
-        std::fs::create_dir_all(&config.data_dir)
+        crate::store::file::make_dir(&config.data_dir)
             .map_err(|source| LoadError::DataDir { path: config.data_dir.clone(), source })?;
         let tokens = Tokens::load(&config.name, &config.data_dir.join("session.key"))?;
         let store = Store::open(&config.data_dir.join("strata.db")).await?;

@@ -6,6 +6,7 @@
 
 mod audit;
 mod enrollment;
+pub(crate) mod file;
 mod senders;
 mod streams;
 pub(crate) mod users;
@@ -33,12 +34,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database file, creating it when missing, and brings its schema up to date.
+    /// Opens the database file, creating it when missing, and brings its schema up to date. Nobody but
+    /// its owner may read it, whatever the directory allows.
     ///
     /// # Errors
     /// [`StoreError::Open`] or [`StoreError::Migrate`] with the file's path.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let open = |source| StoreError::Open { path: path.to_owned(), source };
+        file::make_private(path).map_err(|error| open(error.into()))?;
         // sqlx sets busy_timeout when it opens the file, before journal_mode: switching to WAL takes a
         // lock that another process may hold for a moment.
         let options = SqliteConnectOptions::new()
