@@ -28,6 +28,9 @@ impl Shared {
     /// Tells those who wait and the dashboards of a stream's state.
     pub(super) fn announce(&self, active: &Active) {
         let row = active.row();
+        if row.ended_at.is_some() {
+            self.tidy_log(&row);
+        }
         active.state.send_replace(row.state);
         self.publish(&row, "stream.state", &active.view(false));
         if row.ended_at.is_some() {

@@ -15,12 +15,14 @@
 //! | `task` | one stream's driver |
 //! | `streams`, `observe`, `recover` | all streams: start and stop; agents' words; after a restart |
 //! | `close` | the end of a stream: written down, let go, also when its task broke off |
+//! | `logs` | which of the receivers' logs stay |
 
 mod active;
 mod close;
 mod config;
 mod inbox;
 mod life;
+mod logs;
 mod observe;
 mod plan;
 mod ports;

@@ -38,6 +38,7 @@ impl Shared {
         for row in unfinished.into_values() {
             self.fail(row).await?;
         }
+        self.tidy_logs();
         Ok(jobs)
     }
 

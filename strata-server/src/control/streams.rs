@@ -411,7 +411,7 @@ impl Shared {
             bind: self.config.bind,
             ports: row.ports.clone(),
             socket: self.socket(&row.id),
-            log: self.run_dir.join(format!("{}.log", row.id)),
+            log: self.log(&row.id),
             latency_ms: row.latency_ms,
             idle_timeout: Duration::from_secs(self.config.idle_timeout_s),
             record: row.recording.as_ref().map(PathBuf::from),

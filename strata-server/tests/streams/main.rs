@@ -44,12 +44,14 @@ async fn a_stream_lives_from_start_to_stop() {
     let shown = world.stream(&view.id).await;
     assert!(shown.receiver_stats.unwrap().delivered_packets > 0);
     assert!(std::path::Path::new(&shown.recording.unwrap()).exists());
+    assert!(world.log(&view.id).exists());
 
     let (status, stopping) = world.stop_stream(&agent.sender).await;
     assert_eq!((status, &stopping["state"]), (StatusCode::ACCEPTED, &json!("stopping")));
     assert!(matches!(agent.command().await, Command::StreamStop(_)));
     let over = live.state(StreamLife::Ended).await;
     assert_eq!((over.end_reason, over.error), (Some(EndReason::UserStop), None));
+    assert!(!world.log(&view.id).exists(), "nothing is to be found out about a clean end");
     assert_eq!(world.call(Method::GET, "/api/streams", None).await.1, json!([]));
     assert_eq!(world.call(Method::GET, "/api/streams?all=true", None).await.1[0]["state"], "ended");
     assert_eq!(world.stop_stream(&agent.sender).await.1["code"], "not_streaming");
@@ -185,6 +187,7 @@ async fn a_receiver_that_crashes_fails_its_stream_and_stops_the_agent() {
     agent.media().crash_receiver();
     let failed = live.state(StreamLife::Failed).await;
     assert!(failed.error.unwrap().starts_with("receiver: "));
+    assert!(world.log(&failed.id).exists());
     live.until("alert", |alert: &Value| alert["code"] == "stream_failed").await;
     assert!(matches!(agent.command().await, Command::StreamStop(_)));
     assert_eq!(std::fs::read_dir(world.run_dir()).unwrap().filter(is_socket).count(), 0);

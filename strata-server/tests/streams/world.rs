@@ -116,6 +116,11 @@ impl World {
         self.dir.path().join("data/run")
     }
 
+    /// Where a stream's receiver writes what it has to say.
+    pub(crate) fn log(&self, id: &StreamId) -> PathBuf {
+        self.run_dir().join(format!("{id}.log"))
+    }
+
     pub(crate) async fn store(&self) -> Store {
         Store::open(&self.dir.path().join("data/strata.db")).await.unwrap()
     }
