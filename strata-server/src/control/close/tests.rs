@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use strata_proto::id::{SenderId, UserId};
+use strata_proto::id::{SenderId, StreamId, UserId};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixListener;
 
 use super::*;
 use crate::config::Config;
@@ -77,10 +79,24 @@ impl Rig {
     }
 }
 
+/// The receiver that the task leaves: greets, and ends with the first command, which is returned.
+async fn receiver(socket: UnixListener, stream_id: StreamId) -> String {
+    let (link, _) = socket.accept().await.unwrap();
+    let mut link = BufReader::new(link);
+    let ready = json!({"event": "ready", "stream_id": stream_id, "pid": 0, "ports": [15_000]});
+    link.write_all(format!("{ready}\n").as_bytes()).await.unwrap();
+    let mut command = String::new();
+    link.read_line(&mut command).await.unwrap();
+    command.trim_end().to_owned()
+}
+
 #[tokio::test]
 async fn a_task_that_breaks_off_leaves_nothing_behind() {
     let rig = Rig::new().await;
     let active = rig.stream().await;
+    let id = active.row().id;
+    let socket = UnixListener::bind(rig.shared().socket(&id)).unwrap();
+    let receiver = tokio::spawn(receiver(socket, id));
     // A time that cannot be reckoned is a fault in the middle of the task.
     let faulty = Graces { starting: Duration::MAX, ..Graces::default() };
     let (stopped, ()) = tokio::join!(rig.streams.stop(&rig.sender, None), rig.run(&active, faulty));
@@ -89,6 +105,7 @@ async fn a_task_that_breaks_off_leaves_nothing_behind() {
     let row = rig.shared().store.stream(&active.row().id).await.unwrap().unwrap();
     assert_eq!((row.state, row.reason), (StreamLife::Failed, Some(EndReason::Error)));
     assert_eq!(row.error.as_deref(), Some("control plane: the task of the stream broke off"));
+    assert_eq!(receiver.await.unwrap(), r#"{"cmd":"stop"}"#);
     while !rig.shared().claim(&row.ports) {
         tokio::task::yield_now().await;
     }
