@@ -121,7 +121,9 @@ impl Session {
         if login.is_proved() {
             return;
         }
-        let Some(sender_id) = self.identity.sender_id().cloned() else {
+        // An enrolment is challenged when it was answered before, and the answer was lost.
+        let told = challenge.sender_id.as_ref().filter(|_| login.is_enrollment);
+        let Some(sender_id) = told.or(self.identity.sender_id()).cloned() else {
             let cause = Disconnect::Protocol("it challenges a device that has not enrolled");
             return self.close(now, 1008, "unexpected challenge", cause);
         };

@@ -40,6 +40,10 @@ pub struct Login {
 pub struct Challenge {
     /// A fresh random text; the agent signs its UTF-8 bytes as they stand.
     pub challenge: String,
+    /// Who the agent is. Only in the answer to an enrolment token that this very key used a moment ago: the
+    /// first answer was lost, and the agent cannot know its id yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_id: Option<SenderId>,
 }
 
 /// `auth.challenge.response`: the proof.

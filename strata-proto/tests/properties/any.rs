@@ -42,7 +42,7 @@ any_struct! {
         device_public_key: of(text()), agent_version: text(), hostname: text(), arch: text(),
         capabilities: of(vec(text(), 0..4)),
     }
-    challenge -> Challenge { challenge: text(), }
+    challenge -> Challenge { challenge: text(), sender_id: of(sender_id()), }
     challenge_response -> ChallengeResponse { sender_id: sender_id(), signature: text(), }
     login_response -> LoginResponse {
         success: any::<bool>(), error: of(fault()), sender_id: of(sender_id()), session_token: of(secret()),

@@ -14,7 +14,7 @@ use super::Fleet;
 use super::registry::secret_hash;
 use crate::session::connection::Connection;
 use crate::session::machine::{Accepted, Attempt, Verdict, decode_base64};
-use crate::store::{Binding, DeviceInfo, EnrollmentRefusal, SenderRow, StoreError};
+use crate::store::{Binding, DeviceInfo, Enrollment, EnrollmentRefusal, SenderRow, StoreError};
 
 /// The database's word on a login that may open a session.
 struct Proof {
@@ -22,6 +22,14 @@ struct Proof {
     owner: UserId,
     info: DeviceInfo,
     device_key: Option<Secret>,
+}
+
+/// What an enrolment token came to.
+enum Enrolled {
+    /// The device is bound.
+    Proof(Proof),
+    /// Its key was bound to this sender before, and is still to be proven.
+    Before(SenderId),
 }
 
 impl Fleet {
@@ -38,7 +46,11 @@ impl Fleet {
                 return (self.challenge(&sender, public_key).await, None);
             }
             Attempt::Enroll { token, public_key, info } => {
-                self.by_enrollment(token.expose(), public_key, info, now).await
+                match self.by_enrollment(token.expose(), public_key, info, now).await {
+                    Ok(Enrolled::Proof(proof)) => Ok(proof),
+                    Ok(Enrolled::Before(sender)) => return (self.challenge(&sender, public_key).await, None),
+                    Err(fault) => Err(fault),
+                }
             }
             Attempt::DeviceKey { sender, key, info } => self.by_device_key(&sender, &key, info).await,
             Attempt::Proven { sender, public_key, info } => self.by_proof(&sender, &public_key, info).await,
@@ -78,7 +90,8 @@ impl Fleet {
         match bound {
             Some(bound) if public_key.is_none_or(|key| key == bound) => {
                 let random: [u8; 32] = crate::entropy::bytes();
-                Verdict::Challenge { challenge: encode_base64(&random), public_key: bound }
+                let challenge = encode_base64(&random);
+                Verdict::Challenge { sender: sender.clone(), challenge, public_key: bound }
             }
             _ => Verdict::Refused(
                 not_proven("the device key is not the one bound at enrollment")
@@ -93,7 +106,7 @@ impl Fleet {
         public_key: Option<[u8; 32]>,
         info: DeviceInfo,
         now: Timestamp,
-    ) -> Result<Proof, Fault> {
+    ) -> Result<Enrolled, Fault> {
         let (binding, device_key) = match public_key {
             Some(key) => (Binding::PublicKey(encode_base64(&key)), None),
             None => {
@@ -104,10 +117,11 @@ impl Fleet {
         };
         let enrolled = self.inner.store.enroll(&secret_hash(token), &binding, &info, now).await;
         match enrolled.map_err(|e| broken(&e))? {
-            Ok((sender, owner)) => {
+            Ok(Enrollment::Bound(sender, owner)) => {
                 self.audit(&sender, "sender.enroll", now).await;
-                Ok(Proof { sender, owner, info, device_key })
+                Ok(Enrolled::Proof(Proof { sender, owner, info, device_key }))
             }
+            Ok(Enrollment::Repeated(sender)) => Ok(Enrolled::Before(sender)),
             Err(EnrollmentRefusal::Revoked) => Err(revoked()),
             Err(refusal) => Err(Fault::new(ErrorCode::INVALID_ENROLLMENT_TOKEN, refusal.to_string())
                 .with_field("payload.enrollment_token")),

@@ -8,7 +8,7 @@ use strata_proto::time::Timestamp;
 use super::*;
 use crate::session::Close;
 use crate::session::connection::Outgoing;
-use crate::store::{Binding, DeviceInfo, EnrollmentRefusal, SenderRow, StoreError};
+use crate::store::{Binding, DeviceInfo, Enrollment, EnrollmentRefusal, SenderRow, StoreError};
 
 /// A fleet on a fresh database, with one sender and an observer that says what streams.
 struct Rig {
@@ -216,12 +216,11 @@ async fn a_device_whose_enrolment_answer_was_lost_gets_it_again_for_a_while() {
     let row = SenderRow::new(sender.clone(), rig.owner.clone(), "Lost".to_owned(), at(0));
     store.insert_sender(&row, "hash", at(3_600_000)).await.unwrap();
     let enroll = async |binding: Binding, ms| {
-        let enrolled = store.enroll("hash", &binding, &DeviceInfo::default(), at(ms)).await.unwrap();
-        enrolled.map(|(id, _)| id)
+        store.enroll("hash", &binding, &DeviceInfo::default(), at(ms)).await.unwrap()
     };
     let key = |text: &str| Binding::PublicKey(text.to_owned());
-    assert_eq!(enroll(key("mine"), 1_000).await, Ok(sender.clone()));
-    assert_eq!(enroll(key("mine"), 121_000).await, Ok(sender.clone()));
+    assert_eq!(enroll(key("mine"), 1_000).await, Ok(Enrollment::Bound(sender.clone(), rig.owner.clone())));
+    assert_eq!(enroll(key("mine"), 121_000).await, Ok(Enrollment::Repeated(sender.clone())));
     assert_eq!(enroll(key("mine"), 121_001).await, Err(EnrollmentRefusal::Used));
     assert_eq!(enroll(key("theirs"), 1_001).await, Err(EnrollmentRefusal::Used));
     let issued = Binding::DeviceKeyHash("mine".to_owned());

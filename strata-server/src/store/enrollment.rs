@@ -54,11 +54,21 @@ pub enum EnrollmentRefusal {
     Revoked,
 }
 
+/// What a token did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enrollment {
+    /// It bound the device to this sender of this account.
+    Bound(SenderId, UserId),
+    /// It had bound this very public key to this sender a moment ago. A public key is no secret: whoever
+    /// shows it must prove the private one.
+    Repeated(SenderId),
+}
+
 impl Store {
     /// Consumes a token and binds the device, all or nothing. Of two at once exactly one wins.
     ///
     /// A device whose first answer was lost on the way asks again with the same token and the same public key;
-    /// for two minutes it gets the same answer, or it could never come in.
+    /// for two minutes it is told who it is, or it could never come in.
     ///
     /// # Errors
     /// [`StoreError`]; that the token does not enrol is the inner [`EnrollmentRefusal`].
@@ -68,7 +78,7 @@ impl Store {
         binding: &Binding,
         info: &DeviceInfo,
         now: Timestamp,
-    ) -> Result<Result<(SenderId, UserId), EnrollmentRefusal>, StoreError> {
+    ) -> Result<Result<Enrollment, EnrollmentRefusal>, StoreError> {
         let mut tx = self.writer().begin().await?;
         let won = sqlx::query(
             "UPDATE enrollment_tokens SET used_at = $2 \
@@ -93,7 +103,7 @@ impl Store {
             if !(is_recent && is_same) {
                 return Ok(Err(EnrollmentRefusal::Used));
             }
-            return Ok(Ok((parse("senders.id", &id)?, parse("senders.owner", &owner)?)));
+            return Ok(Ok(Enrollment::Repeated(parse("senders.id", &id)?)));
         }
         let (public_key, key_hash) = match binding {
             Binding::PublicKey(key) => (Some(key), None),
@@ -117,7 +127,7 @@ impl Store {
             return Ok(Err(EnrollmentRefusal::Revoked));
         }
         tx.commit().await?;
-        Ok(Ok((parse("senders.id", &id)?, parse("senders.owner", &owner)?)))
+        Ok(Ok(Enrollment::Bound(parse("senders.id", &id)?, parse("senders.owner", &owner)?)))
     }
 
     /// Notes what a device said of itself at a later login.

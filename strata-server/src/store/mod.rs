@@ -21,7 +21,7 @@ use strata_proto::time::Timestamp;
 use thiserror::Error;
 
 pub use audit::AuditEntry;
-pub use enrollment::{Binding, DeviceInfo, EnrollmentRefusal};
+pub use enrollment::{Binding, DeviceInfo, Enrollment, EnrollmentRefusal};
 pub use senders::{LastSeen, SenderRow};
 pub use streams::StreamRow;
 pub use users::{RefreshRefusal, UserRow};

@@ -134,6 +134,47 @@ async fn a_key_pair_is_bound_at_enrollment_and_proven_by_a_challenge() {
 }
 
 #[tokio::test]
+async fn a_used_token_and_a_public_key_do_nothing_without_the_private_key() {
+    let place = Place::new().await;
+    let admin = place.admin().await;
+    let created = place.create_sender(&admin).await;
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let public = base64(key.verifying_key().as_bytes());
+    let login = json!({ "enrollment_token": created.enrollment_token, "device_public_key": public });
+    let login = about(login);
+    let mut device = place.dial("/agent/ws").await;
+    device.say("1", "auth.login", None, &login).await;
+    assert_eq!(device.hear().await["payload"]["success"], true);
+
+    // Of a thief and the device itself, both are asked; only the device can answer.
+    for (signer, is_good) in [(SigningKey::from_bytes(&[8; 32]), false), (key, true)] {
+        let mut wire = place.dial("/agent/ws").await;
+        wire.say("2", "auth.login", None, &login).await;
+        let asked = wire.hear().await;
+        assert_eq!(asked["type"], "auth.challenge", "{asked}");
+        assert_eq!(asked["payload"]["sender_id"], json!(created.sender.id));
+        let challenge = asked["payload"]["challenge"].as_str().unwrap();
+        let signature = base64(&signer.sign(challenge.as_bytes()).to_bytes());
+        let response = json!({ "sender_id": created.sender.id, "signature": signature });
+        wire.say(asked["id"].as_str().unwrap(), "auth.challenge.response", None, &response).await;
+        let answer = wire.hear().await;
+        assert_eq!(
+            (&answer["id"], &answer["payload"]["success"]),
+            (&json!("2"), &json!(is_good)),
+            "{answer}"
+        );
+        if is_good {
+            assert_eq!(answer["payload"]["sender_id"], json!(created.sender.id));
+            assert_eq!(device.closed().await, 4001);
+        } else {
+            assert_eq!(wire.closed().await, 1008);
+            device.say("3", "device.status", None, &crate::place::status()).await;
+            assert_eq!(device.hear().await["id"], "3", "the device's own connection lives");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_secret_lies_in_the_database() {
     let place = Place::new().await;
     let admin = place.admin().await;

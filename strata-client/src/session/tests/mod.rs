@@ -217,7 +217,7 @@ pub(super) fn login_id(did: &[Did]) -> MessageId {
 }
 
 pub(super) fn challenge() -> ControlMessage {
-    ControlMessage::Challenge(Challenge { challenge: "nonce".into() })
+    ControlMessage::Challenge(Challenge { challenge: "nonce".into(), sender_id: None })
 }
 
 pub(super) fn accepted(token: &str) -> ControlMessage {

@@ -45,6 +45,37 @@ fn a_challenge_is_signed_as_it_stands() {
 }
 
 #[test]
+fn an_enrolment_whose_answer_was_lost_is_proven_and_answered_again() {
+    let mut rig = Rig::fresh();
+    let did = rig.input(Input::Connected);
+    let first = login(&did);
+    rig.input(Input::Broken("reset"));
+    rig.pass(2 * SECOND);
+    let did = rig.input(Input::Connected);
+    assert_eq!(login(&did), first);
+    let sender_id: SenderId = "snd_1".parse().unwrap();
+    let challenge = Challenge { challenge: "nonce".into(), sender_id: Some(sender_id.clone()) };
+    let proof = rig.hear("ch", ControlMessage::Challenge(challenge));
+    let AgentMessage::ChallengeResponse(response) = &sent(&proof)[0].message else { panic!("{proof:?}") };
+    assert_eq!(response.sender_id, sender_id);
+    // It is that sender only when the server says that the proof is good.
+    assert_eq!(rig.session.identity().sender_id(), None);
+    let did = rig.hear(login_id(&did).as_str(), accepted("t"));
+    assert_eq!(events(&did)[0], &Event::Enrolled { sender_id: sender_id.clone(), device_key: None });
+    assert_eq!(rig.session.identity().sender_id(), Some(&sender_id));
+}
+
+#[test]
+fn a_device_that_knows_who_it_is_does_not_sign_for_another() {
+    let mut rig = Rig::enrolled();
+    rig.input(Input::Connected);
+    let challenge = Challenge { challenge: "nonce".into(), sender_id: Some("snd_9".parse().unwrap()) };
+    let did = rig.hear("ch", ControlMessage::Challenge(challenge));
+    let AgentMessage::ChallengeResponse(response) = &sent(&did)[0].message else { panic!("{did:?}") };
+    assert_eq!(response.sender_id.as_str(), "snd_1");
+}
+
+#[test]
 fn a_server_that_issues_a_device_key_gets_it_back() {
     let mut rig = Rig::fresh();
     let did = rig.input(Input::Connected);

@@ -10,7 +10,8 @@ use crate::store::DeviceInfo;
 /// A login to be checked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Attempt {
-    /// By one-time token, binding the public key if there is one.
+    /// By one-time token, binding the public key if there is one; the same once more may give
+    /// [`Verdict::Challenge`].
     Enroll { token: EnrollmentToken, public_key: Option<[u8; 32]>, info: DeviceInfo },
     /// By the key the server issued.
     DeviceKey { sender: SenderId, key: Secret, info: DeviceInfo },
@@ -23,8 +24,8 @@ pub(crate) enum Attempt {
 /// The fleet's answer to an [`Attempt`].
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Let the agent sign this text with that key.
-    Challenge { challenge: String, public_key: [u8; 32] },
+    /// Let the agent sign this text with that key, to prove that it is this sender.
+    Challenge { sender: SenderId, challenge: String, public_key: [u8; 32] },
     /// The session is open.
     Accepted(Accepted),
     /// It is not, for this reason.
@@ -54,11 +55,16 @@ impl Attempt {
     }
 }
 
-/// Who is to be challenged, if somebody is.
-pub(super) type Asks = Option<(SenderId, DeviceInfo)>;
+/// What is kept of a login that may be challenged.
+#[derive(Debug)]
+pub(super) struct Asks {
+    pub(super) info: DeviceInfo,
+    /// The device cannot know which sender it is, and must be told.
+    pub(super) is_enrollment: bool,
+}
 
 /// What a login asks of the fleet.
-pub(super) fn attempt_of(login: strata_proto::control::Login) -> Result<(Attempt, Asks), Fault> {
+pub(super) fn attempt_of(login: strata_proto::control::Login) -> Result<(Attempt, Option<Asks>), Fault> {
     let info = DeviceInfo {
         hostname: shortened(login.hostname),
         agent_version: shortened(login.agent_version),
@@ -76,11 +82,14 @@ pub(super) fn attempt_of(login: strata_proto::control::Login) -> Result<(Attempt
         })?),
     };
     match (login.enrollment_token, login.sender_id, login.device_key) {
-        (Some(token), None, None) => Ok((Attempt::Enroll { token, public_key, info }, None)),
+        (Some(token), None, None) => {
+            let asks = Asks { info: info.clone(), is_enrollment: true };
+            Ok((Attempt::Enroll { token, public_key, info }, Some(asks)))
+        }
         (None, Some(sender), Some(key)) => Ok((Attempt::DeviceKey { sender, key, info }, None)),
         (None, Some(sender), None) => {
-            let asks = Some((sender.clone(), info));
-            Ok((Attempt::Challenge { sender, public_key }, asks))
+            let asks = Asks { info, is_enrollment: false };
+            Ok((Attempt::Challenge { sender, public_key }, Some(asks)))
         }
         _ => {
             let message = "expected enrollment_token, or sender_id with device_key or device_public_key";

@@ -134,8 +134,8 @@ enum Login {
 #[derive(Debug)]
 struct Checking {
     login: MessageId,
-    /// Who is to be challenged.
-    asks: Asks,
+    /// Nothing if it cannot be challenged.
+    asks: Option<Asks>,
 }
 
 #[derive(Debug)]
@@ -368,13 +368,14 @@ impl Session {
         let Checking { login, asks } = *checking;
         match verdict {
             Verdict::Refused(fault) => self.refuse(now, login, fault),
-            Verdict::Challenge { challenge, public_key } => {
-                let Some((sender, info)) = asks else {
+            Verdict::Challenge { sender, challenge, public_key } => {
+                let Some(Asks { info, is_enrollment }) = asks else {
                     return self.close(Close::Internal);
                 };
                 let id = self.new_id(now.wall);
-                let message = ControlMessage::Challenge(Challenge { challenge: challenge.clone() });
-                self.send(now, id.clone(), message);
+                let sender_id = is_enrollment.then(|| sender.clone());
+                let message = Challenge { challenge: challenge.clone(), sender_id };
+                self.send(now, id.clone(), ControlMessage::Challenge(message));
                 let asked = Challenged { login, id, sender, challenge, public_key, info };
                 self.login = Login::Challenged(Box::new(asked));
             }

@@ -65,6 +65,11 @@ impl Rig {
         self.input(Input::Verdict(Verdict::Accepted(accepted)))
     }
 
+    fn challenge(&mut self, public_key: [u8; 32]) -> Vec<Output> {
+        let challenge = "nonce".to_owned();
+        self.input(Input::Verdict(Verdict::Challenge { sender: sender(), challenge, public_key }))
+    }
+
     fn deadline(&mut self) -> Duration {
         match self.session.poll_output() {
             Output::Timeout(at) => at - self.now.mono,
@@ -126,7 +131,11 @@ fn an_unanswered_challenge_is_closed_after_the_same_ten_seconds() {
     let mut login = about();
     login["sender_id"] = "snd_1".into();
     rig.message("1", "auth.login", None, &login);
-    rig.input(Input::Verdict(Verdict::Challenge { challenge: "c".into(), public_key: [0; 32] }));
+    rig.input(Input::Verdict(Verdict::Challenge {
+        sender: sender(),
+        challenge: "c".into(),
+        public_key: [0; 32],
+    }));
     rig.pass(5);
     assert!(matches!(rig.input(Input::Timeout)[..], [_, Output::Close(Close::Policy(_))]));
 }
@@ -164,7 +173,7 @@ fn a_device_with_a_key_pair_signs_a_challenge() {
     let out = rig.message("1", "auth.login", None, &login);
     assert_eq!(out, [Output::Authenticate(Attempt::Challenge { sender: sender(), public_key: None })]);
 
-    let out = rig.input(Input::Verdict(Verdict::Challenge { challenge: "nonce".into(), public_key }));
+    let out = rig.challenge(public_key);
     let (id, kind, _) = said(&out[0]);
     assert_eq!(kind, "auth.challenge");
     let signature = base64_url(&key.sign(b"nonce").to_bytes());
@@ -176,6 +185,33 @@ fn a_device_with_a_key_pair_signs_a_challenge() {
     assert_eq!((proven, info.hostname.as_str()), (&sender(), "h"));
     let out = rig.accept("t1", 60);
     assert_eq!(said(&out[0]), ("1".into(), "auth.login.response".into(), true.into()));
+}
+
+#[test]
+fn an_enrolment_that_is_repeated_opens_only_with_a_signature() {
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let public_key = key.verifying_key().to_bytes();
+    for (signer, is_good) in [(&key, true), (&SigningKey::from_bytes(&[4; 32]), false)] {
+        let mut rig = Rig::new();
+        let mut login = about();
+        login["enrollment_token"] = "enr_1".into();
+        login["device_public_key"] = base64_url(&public_key).into();
+        rig.message("1", "auth.login", None, &login);
+        let out = rig.challenge(public_key);
+        let [Output::Transmit(text)] = &out[..] else { panic!("{out:?}") };
+        let asked: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(asked["payload"], json!({ "challenge": "nonce", "sender_id": "snd_1" }));
+        assert_eq!(rig.session.sender(), None);
+        let signature = base64_url(&signer.sign(b"nonce").to_bytes());
+        let response = json!({ "sender_id": "snd_1", "signature": signature });
+        let out = rig.message(asked["id"].as_str().unwrap(), "auth.challenge.response", None, &response);
+        if is_good {
+            assert!(matches!(&out[..], [Output::Authenticate(Attempt::Proven { .. })]), "{out:?}");
+        } else {
+            assert_eq!(said(&out[0]), ("1".into(), "auth.login.response".into(), false.into()));
+            assert!(matches!(out[1], Output::Close(Close::Policy(_))));
+        }
+    }
 }
 
 #[test]
@@ -191,7 +227,7 @@ fn a_bad_signature_a_foreign_id_and_another_sender_are_refused() {
         let mut login = about();
         login["sender_id"] = "snd_1".into();
         rig.message("1", "auth.login", None, &login);
-        let out = rig.input(Input::Verdict(Verdict::Challenge { challenge: "nonce".into(), public_key }));
+        let out = rig.challenge(public_key);
         let id = if own_id { said(&out[0]).0 } else { "99".into() };
         let response = json!({ "sender_id": sender_id, "signature": signature });
         let out = rig.message(&id, "auth.challenge.response", None, &response);
