@@ -17,6 +17,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # What each package is for stands beside it.
 packages=(
+  git                                   # the gates look at what it tracks
   gcc libc6-dev pkg-config              # C parts of dependencies (SQLite, aws-lc)
   libgstreamer1.0-dev                   # strata-media, feature gst
   libgstreamer-plugins-base1.0-dev

@@ -1,6 +1,6 @@
 //! The smallest useful agent: it joins a control plane, reports its real state, and lists its
-//! network interfaces when asked. Give it the enrolment string from the dashboard (`make demo`
-//! prints one), and the next time nothing but the same string, or the directory it left:
+//! network interfaces when asked. Give it the enrolment string of a new sender (`make demo
+//! SECONDS=0` prints one), and the next time nothing but the same string, or the directory it left:
 //!
 //! ```sh
 //! cargo run -p strata-examples --example minimal_agent -- 'strata://enroll?url=…&token=…&ca=…' [DIRECTORY]

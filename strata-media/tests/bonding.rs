@@ -1,5 +1,4 @@
 //! Several links as one, in virtual time.
-#![cfg(feature = "testing")]
 
 mod world;
 

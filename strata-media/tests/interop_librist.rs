@@ -1,6 +1,5 @@
 //! RIST Simple Profile with librist's own tools (Debian `rist-tools`, installed by `make setup`), both ways,
 //! through an emulated lossy link: 60 s of a transport stream of constant rate, in real time, byte for byte.
-#![cfg(feature = "testing")]
 #![expect(clippy::disallowed_types, reason = "real programs over real sockets")]
 
 use std::net::SocketAddr;

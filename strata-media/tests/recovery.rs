@@ -1,5 +1,4 @@
 //! One link that loses, reorders, duplicates, delays; ends that start anew. In virtual time.
-#![cfg(feature = "testing")]
 
 mod world;
 

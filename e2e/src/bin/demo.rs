@@ -90,6 +90,8 @@ async fn perform(stage: &mut Stage, seconds: u64) -> Result<()> {
 async fn begin(stage: &Stage) -> Result<(Agent, StreamView)> {
     let (agent, sender) = stage.device("agent").await?;
     println!("agent          enrolled as {}, online", sender.id);
+    let spare = stage.rest.create_sender("your own agent").await?;
+    println!("join yourself  {}", spare.enrollment_uri);
     let stream = stage.go_live(&sender.id).await?;
     println!("stream         {} live on ports {:?}\n", stream.id, stream.ports);
     Ok((agent, stream))

@@ -1,6 +1,5 @@
 //! Pipelines with real parts: real sockets, real files, GStreamer, and ffmpeg as the judge.
 
-#![cfg(all(feature = "gst", feature = "testing"))]
 #![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
 mod faults;

@@ -10,8 +10,8 @@ use super::super::error::PipelineError;
 pub(super) const VIDEO_ENCODER: &str = "video-encoder";
 
 /// Encoders in hardware, the best ones first. `v4l2h264enc` is what boards with an Arm system on a chip have.
-const HARDWARE: [&str; 7] =
-    ["nvh264enc", "vah264enc", "vah264lpenc", "qsvh264enc", "vaapih264enc", "v4l2h264enc", "vtenc_h264_hw"];
+const HARDWARE: [&str; 6] =
+    ["nvh264enc", "vah264enc", "vah264lpenc", "qsvh264enc", "vaapih264enc", "v4l2h264enc"];
 
 /// Encoders in software.
 const SOFTWARE: [&str; 2] = ["x264enc", "openh264enc"];
@@ -64,9 +64,6 @@ pub(super) fn describe(factory: &str, config: &Encoder, framerate: u32) -> Strin
         "qsvh264enc" => format!("gop-size={keyint} rate-control=cbr b-frames=0"),
         "vah264enc" | "vah264lpenc" => format!("key-int-max={keyint} rate-control=cbr b-frames=0"),
         "vaapih264enc" => format!("keyframe-period={keyint} rate-control=cbr max-bframes=0"),
-        "vtenc_h264_hw" => {
-            format!("max-keyframe-interval={keyint} realtime=true allow-frame-reordering=false")
-        }
         _ => String::new(),
     };
     let rate = match factory {
