@@ -1,6 +1,6 @@
 //! What is received goes to other people's programs, whole.
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -14,15 +14,22 @@ use crate::rig::{config, recording, stream};
 struct Peer(Child);
 
 impl Peer {
-    /// Starts it and waits until `address` is taken, which `free` tells.
-    fn start(program: &str, args: &[&str], stdout: Stdio, free: impl Fn() -> bool) -> Self {
+    fn start(program: &str, args: &[&str], stdout: Stdio) -> Self {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
-        let peer = Self(command.spawn().unwrap_or_else(|e| panic!("{program}: {e}")));
-        while free() {
+        Self(command.spawn().unwrap_or_else(|e| panic!("{program}: {e}")))
+    }
+
+    /// Waits until a socket of `protocol`, `tcp` or `udp`, is bound to `address`.
+    fn listening(mut self, protocol: &str, address: &str) -> Self {
+        let address = address.parse().unwrap();
+        while !is_bound(protocol, address) {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                panic!("the peer ended before it listened: {status}");
+            }
             std::thread::yield_now();
         }
-        peer
+        self
     }
 }
 
@@ -50,9 +57,12 @@ fn assert_part_of(part: &Path, whole: &Path, least: f64) {
     assert!(start.is_some(), "not a contiguous part");
 }
 
-#[expect(clippy::disallowed_types, reason = "to see whether a port is taken")]
-fn udp_free(address: SocketAddr) -> bool {
-    std::net::UdpSocket::bind(address).is_ok()
+/// Whether the kernel lists a socket bound to `address`. Looking does not take the port, as trying to
+/// bind would, so the peer cannot lose it to the test.
+fn is_bound(protocol: &str, address: SocketAddrV4) -> bool {
+    let table = std::fs::read_to_string(format!("/proc/net/{protocol}")).unwrap();
+    let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    table.lines().any(|line| line.split_whitespace().nth(1) == Some(&local))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,8 +71,7 @@ async fn srt_carries_every_byte() {
     let (out, copy) = (dir.path().join("out.ts"), dir.path().join("copy.ts"));
     let stdout = std::fs::File::create(&copy).unwrap();
     let args = ["-q", "srt://127.41.0.1:9000?mode=listener&latency=200", "file://con"];
-    let free = || udp_free("127.41.0.1:9000".parse().unwrap());
-    let mut peer = Peer::start("srt-live-transmit", &args, stdout.into(), free);
+    let mut peer = Peer::start("srt-live-transmit", &args, stdout.into()).listening("udp", "127.41.0.1:9000");
     let mut sink = recording(&out);
     sink.outputs = vec![output("srt://127.41.0.1:9000?latency=200")];
     let outcome = stream(config(Source::Test), 4, sink, netem::Config::default(), |_, _, _| {}).await;
@@ -84,7 +93,7 @@ async fn srt_waits_to_be_called() {
         if second == 1 && peer.is_none() {
             let stdout = std::fs::File::create(&copy).unwrap();
             let args = ["-q", "srt://127.41.0.2:9000?mode=caller&latency=200", "file://con"];
-            peer = Some(Peer::start("srt-live-transmit", &args, stdout.into(), || false));
+            peer = Some(Peer::start("srt-live-transmit", &args, stdout.into()));
         }
     })
     .await;
@@ -99,8 +108,7 @@ async fn rtmp_gives_pictures_and_sound() {
     let copy_text = copy.display().to_string();
     let args =
         ["-v", "error", "-listen", "1", "-i", "rtmp://127.41.0.3:1935/live/key", "-c", "copy", &copy_text];
-    let free = || std::net::TcpListener::bind("127.41.0.3:1935").is_ok();
-    let mut peer = Peer::start("ffmpeg", &args, Stdio::null(), free);
+    let mut peer = Peer::start("ffmpeg", &args, Stdio::null()).listening("tcp", "127.41.0.3:1935");
     let mut sink = recording(&out);
     sink.outputs = vec![output("rtmp://127.41.0.3:1935/live/key")];
     let outcome = stream(config(Source::Test), 6, sink, netem::Config::default(), |_, _, _| {}).await;
