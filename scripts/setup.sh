@@ -28,6 +28,7 @@ packages=(
   gstreamer1.0-libav                    # AAC encoder, decoders
   ffmpeg                                # the demo generates a clip and checks the recording
   rist-tools                            # interoperability tests against ristsender, ristreceiver
+  srt-tools                             # SRT forwarding is tested against srt-live-transmit
   python3                               # a scripted receiver in strata-server's tests
 )
 
