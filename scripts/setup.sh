@@ -30,6 +30,7 @@ packages=(
   rist-tools                            # interoperability tests against ristsender, ristreceiver
   srt-tools                             # SRT forwarding is tested against srt-live-transmit
   python3                               # a scripted receiver in strata-server's tests
+  procps                                # kill, with which a test ends a receiver as an operator would
 )
 
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
