@@ -1,5 +1,6 @@
 //! The demo's whole path, as a newcomer sees it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -42,6 +43,35 @@ async fn ctrl_c_ends_the_stream_in_order() -> Result<()> {
     assert!(status.success(), "{status}\n{}\n{}", demo.output(), demo.tail());
     assert!(demo.output().contains("result     whole"), "{}", demo.output());
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_daemon_outlives_a_demo_that_is_terminated() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let work = dir.path().join("work");
+    let args = ["--dir".as_ref(), work.as_os_str()];
+    let mut demo = Daemon::spawn("demo", "demo", &args, dir.path())?;
+    let started = eventually("a control plane", PATIENCE, async || {
+        demo.output().contains("control plane").then_some(())
+    });
+    started.await?;
+    assert!(!processes_about(&work).is_empty());
+    demo.signal(Signal::SIGTERM)?;
+    let status = demo.wait(PATIENCE).await?;
+    assert_eq!(status.code(), Some(1), "{}", demo.tail());
+    eventually("the end of its daemons", PATIENCE, async || processes_about(&work).is_empty().then_some(()))
+        .await
+}
+
+/// The daemons that were told of `dir`, by their command lines.
+fn processes_about(dir: &Path) -> Vec<String> {
+    let daemon = |command: &String| {
+        let program = command.split('\0').next().and_then(|program| Path::new(program).file_name());
+        program.is_some_and(|name| name.to_string_lossy().starts_with("strata-"))
+    };
+    let commands = std::fs::read_dir("/proc").unwrap().flatten();
+    let commands = commands.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+    commands.filter(|command| daemon(command) && command.contains(&*dir.to_string_lossy())).collect()
 }
 
 #[tokio::test]

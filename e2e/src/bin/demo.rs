@@ -16,6 +16,7 @@ use strata_e2e::show;
 use strata_e2e::stage::{Setup, Stage};
 use strata_proto::control::{ReceiverStats, StreamLife, StreamView};
 use strata_proto::id::StreamId;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// A device enrols with nothing but an enrolment string, is told over REST to broadcast a clip, sends it
@@ -62,29 +63,49 @@ async fn demo(cli: Cli) -> Result<()> {
         None => tempfile::Builder::new().prefix("strata-demo-").tempdir()?.keep(),
     };
     println!("clip           {}\ndata, logs     {}", clip.display(), dir.display());
-    let mut stage = or_interrupt(Stage::new(Setup { dir: Some(dir), ..Setup::new(clip) })).await?;
-    let shown = perform(&mut stage, cli.seconds).await;
+    let mut interrupt = Interrupt::new()?;
+    let mut stage = interrupt.or(Stage::new(Setup { dir: Some(dir), ..Setup::new(clip) })).await?;
+    let shown = perform(&mut stage, &mut interrupt, cli.seconds).await;
     shown.map_err(|error| error.context(format!("{}\n", stage.logs())))
 }
 
-/// Ctrl-C ends a running stream in order; before and after, it ends the demo.
-async fn or_interrupt<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        done = work => done,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+/// Being asked to end: Ctrl-C, SIGTERM or the terminal's end. It ends a running stream in order; before and
+/// after, it ends the demo. No daemon outlives it.
+struct Interrupt([Signal; 3]);
+
+impl Interrupt {
+    fn new() -> Result<Self> {
+        let [a, b, c] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([a?, b?, c?]))
+    }
+
+    async fn asked(&mut self) {
+        let [a, b, c] = &mut self.0;
+        tokio::select! {
+            _ = a.recv() => {}
+            _ = b.recv() => {}
+            _ = c.recv() => {}
+        }
+    }
+
+    async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.asked() => bail!("interrupted"),
+        }
     }
 }
 
-async fn perform(stage: &mut Stage, seconds: u64) -> Result<()> {
+async fn perform(stage: &mut Stage, interrupt: &mut Interrupt, seconds: u64) -> Result<()> {
     println!("control plane  {}", stage.control.base);
     for (link, LinkSpec { rate_bps, delay, loss }) in stage.links.iter().zip(LinkSpec::DEMO) {
         let (rate, loss) = (rate_bps / 1_000_000, loss * 100.0);
         println!("link           {}: {rate} Mbit/s, {delay:?}, {loss} % loss", link.address);
     }
-    let (mut agent, stream) = or_interrupt(begin(stage)).await?;
-    let streamed = watch(stage, &mut agent, &stream.id, seconds).await?;
+    let (mut agent, stream) = interrupt.or(begin(stage)).await?;
+    let streamed = watch(stage, &mut agent, interrupt, &stream.id, seconds).await?;
     println!("\nstopping");
-    or_interrupt(finish(stage, &mut agent, &stream, streamed)).await
+    interrupt.or(finish(stage, &mut agent, &stream, streamed)).await
 }
 
 async fn begin(stage: &Stage) -> Result<(Agent, StreamView)> {
@@ -109,15 +130,21 @@ async fn finish(stage: &mut Stage, agent: &mut Agent, stream: &StreamView, strea
     Ok(())
 }
 
-/// Shows the stream until its time is over or Ctrl-C; gives how long it was watched.
-async fn watch(stage: &mut Stage, agent: &mut Agent, id: &StreamId, seconds: u64) -> Result<Duration> {
+/// Shows the stream until its time is over or the demo is asked to end; gives how long it was watched.
+async fn watch(
+    stage: &mut Stage,
+    agent: &mut Agent,
+    interrupt: &mut Interrupt,
+    id: &StreamId,
+    seconds: u64,
+) -> Result<Duration> {
     let (start, mut screen) = (Instant::now(), show::Screen::default());
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while seconds == 0 || start.elapsed() < Duration::from_secs(seconds) {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = tokio::signal::ctrl_c() => break,
+            () = interrupt.asked() => break,
         }
         let stream = stage.rest.stream(id).await.context("streams")?;
         for daemon in [&mut agent.daemon, &mut stage.control.daemon] {
