@@ -225,6 +225,15 @@ pub struct Claims {
     /// The user or tenant that owns the sender, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// For a user's token: how often the user's tokens had been revoked when it was issued. A token of
+    /// an earlier epoch than the user's is worth nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Claims {

@@ -48,8 +48,26 @@ enum User {
         #[arg(long, default_value = "operator", value_parser = users::role)]
         role: Role,
     },
-    /// Show every user: id, address, role
+    /// Show every user: id, address, role, and `disabled` for one that may not log in
     List,
+    /// Let a user log in no longer; what the user is logged in with ends at once
+    Disable {
+        /// Address the user logs in with
+        #[arg(long)]
+        email: String,
+    },
+    /// Let a disabled user log in again
+    Enable {
+        /// Address the user logs in with
+        #[arg(long)]
+        email: String,
+    },
+    /// Replace a password, read like that of `add`; what the user is logged in with ends at once
+    SetPassword {
+        /// Address the user logs in with
+        #[arg(long)]
+        email: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -76,8 +94,7 @@ async fn main() -> ExitCode {
     };
     let done = match cli.command.unwrap_or(Command::Run) {
         Command::Run => run::run(settings).await,
-        Command::User(User::Add { email, role }) => users::add(&settings, email, role).await,
-        Command::User(User::List) => users::list(&settings).await,
+        Command::User(command) => users::run(&settings, command).await,
         Command::Ca(Ca::Fingerprint) => run::fingerprint(&settings),
         Command::Config(Config::Check) => {
             println!("ok");

@@ -1,4 +1,4 @@
-//! `user add` and `user list`.
+//! `user …`: who may log in. Works beside a running control plane, on the same database.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -6,24 +6,34 @@ use anyhow::{Context as _, bail};
 use nix::sys::termios::{self, LocalFlags, SetArg};
 use strata_proto::control::Role;
 use strata_proto::token::Secret;
-use strata_server::fleet::{NewUser, Users};
+use strata_server::fleet::{NewUser, UserEntry, Users};
 
+use crate::User;
 use crate::run::make_private;
 use crate::settings::Settings;
 
-pub(crate) async fn add(settings: &Settings, email: String, role: Role) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: &Settings, command: User) -> anyhow::Result<()> {
     make_private(&settings.server.data_dir)?;
     let users = Users::open(&settings.server).await?;
-    let password = password()?;
-    let user = users.create(NewUser { email, password, role, account: None }).await?;
+    let user = match command {
+        User::Add { email, role } => {
+            let password = password()?;
+            users.create(NewUser { email, password, role, account: None }).await?
+        }
+        User::List => return list(&users).await,
+        User::Disable { email } => users.disable(&email).await?,
+        User::Enable { email } => users.enable(&email).await?,
+        User::SetPassword { email } => users.set_password(&email, password()?).await?,
+    };
     println!("{} {}", user.id, user.email);
     Ok(())
 }
 
-pub(crate) async fn list(settings: &Settings) -> anyhow::Result<()> {
-    make_private(&settings.server.data_dir)?;
-    for user in Users::open(&settings.server).await?.list().await? {
-        println!("{} {} {}", user.id, user.email, format!("{:?}", user.role).to_lowercase());
+async fn list(users: &Users) -> anyhow::Result<()> {
+    for UserEntry { user, disabled_at } in users.list().await? {
+        let role = format!("{:?}", user.role).to_lowercase();
+        let disabled = if disabled_at.is_some() { " disabled" } else { "" };
+        println!("{} {} {role}{disabled}", user.id, user.email);
     }
     Ok(())
 }

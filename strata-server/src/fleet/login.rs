@@ -177,6 +177,7 @@ impl Fleet {
             exp: expires_at.unix_seconds(),
             role: "sender".to_owned(),
             owner: Some(proof.owner.to_string()),
+            epoch: 0,
         };
         self.inner.tokens.issue(&claims).map_err(|error| {
             tracing::error!(%error, "session token not signed");

@@ -44,7 +44,7 @@ pub use observer::Observer;
 pub use presence::PresenceView;
 pub use registry::NewSender;
 pub use scope::Scope;
-pub use users::{NewUser, UserError, Users};
+pub use users::{NewUser, UserEntry, UserError, Users};
 
 use device::Device;
 

@@ -15,7 +15,7 @@ use crate::config::{Config, FleetConfig};
 use crate::error::LoadError;
 use crate::session::Tokens;
 use crate::store::users::role_text;
-use crate::store::{RefreshRefusal, Store, StoreError, UserRow};
+use crate::store::{AuditEntry, RefreshRefusal, Store, StoreError, UserRow};
 
 /// Handle to the users; cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,13 +40,25 @@ pub struct NewUser {
     pub account: Option<UserId>,
 }
 
-/// Why a user cannot log in or be created.
+/// A user as the operator of the control plane sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserEntry {
+    /// Who it is.
+    pub user: UserView,
+    /// Since when it may not log in.
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// Why a user cannot log in, be created or be changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum UserError {
     /// Address or password is wrong, or the user is disabled.
     #[error("address or password is wrong")]
     Credentials,
+    /// There is no user of this address.
+    #[error("there is no user with the address {0}")]
+    NotFound(String),
     /// The refresh token does not refresh.
     #[error(transparent)]
     Refresh(#[from] RefreshRefusal),
@@ -93,12 +105,13 @@ impl Users {
         Self::new(&config.fleet, store, tokens).map_err(LoadError::Password)
     }
 
-    /// Every user that may log in, oldest first.
+    /// Every user, disabled ones too, oldest first.
     ///
     /// # Errors
     /// [`UserError::Store`].
-    pub async fn list(&self) -> Result<Vec<UserView>, UserError> {
-        Ok(self.store.users().await?.iter().map(view).collect())
+    pub async fn list(&self) -> Result<Vec<UserEntry>, UserError> {
+        let entry = |row: &UserRow| UserEntry { user: view(row), disabled_at: row.disabled_at };
+        Ok(self.store.users().await?.iter().map(entry).collect())
     }
 
     /// Creates a user.
@@ -119,11 +132,15 @@ impl Users {
             role: new.role,
             created_at: now,
             disabled_at: None,
+            token_epoch: 0,
         };
         match self.store.insert_user(&row).await {
             Err(e) if e.is_unique_violation() => Err(UserError::Taken(row.email)),
             Err(e) => Err(e.into()),
-            Ok(()) => Ok(view(&row)),
+            Ok(()) => {
+                self.audit("user.create", &row.id).await?;
+                Ok(view(&row))
+            }
         }
     }
 
@@ -135,17 +152,65 @@ impl Users {
         Ok(self.store.user_count().await? == 0)
     }
 
-    /// Replaces a user's password; every login of the user ends.
+    /// Replaces a user's password; every login of the user ends, access tokens included.
     ///
     /// # Errors
-    /// [`UserError::Credentials`] when there is no such user, [`UserError::Invalid`] for the password.
-    pub async fn set_password(&self, email: &str, password: Secret) -> Result<(), UserError> {
+    /// [`UserError::NotFound`], [`UserError::Invalid`] for the password.
+    pub async fn set_password(&self, email: &str, password: Secret) -> Result<UserView, UserError> {
         checked_password(&password)?;
-        let row = self.store.user_by_email(&email.trim().to_lowercase()).await?;
-        let row = row.ok_or(UserError::Credentials)?;
+        let row = self.of_address(email).await?;
         let hash = self.passwords.hash(password).await.map_err(UserError::Crypto)?;
         self.store.set_password(&row.id, &hash, crate::clock::wall()).await?;
-        Ok(())
+        self.audit("user.set_password", &row.id).await?;
+        Ok(view(&row))
+    }
+
+    /// Lets a user log in no longer; every login of the user ends, access tokens included. One that is
+    /// disabled already stays so.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`].
+    pub async fn disable(&self, email: &str) -> Result<UserView, UserError> {
+        let row = self.of_address(email).await?;
+        if self.store.disable_user(&row.id, crate::clock::wall()).await? {
+            self.audit("user.disable", &row.id).await?;
+        }
+        Ok(view(&row))
+    }
+
+    /// Lets a disabled user log in again, with the password it had.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`].
+    pub async fn enable(&self, email: &str) -> Result<UserView, UserError> {
+        let row = self.of_address(email).await?;
+        if self.store.enable_user(&row.id).await? {
+            self.audit("user.enable", &row.id).await?;
+        }
+        Ok(view(&row))
+    }
+
+    /// Whether access tokens that `user` was issued in `epoch` are still good.
+    pub(crate) async fn admits(&self, user: &UserId, epoch: u64) -> Result<bool, StoreError> {
+        Ok(self.store.token_epoch(user).await? == Some(epoch))
+    }
+
+    async fn of_address(&self, email: &str) -> Result<UserRow, UserError> {
+        let email = email.trim().to_lowercase();
+        self.store.user_by_email(&email).await?.ok_or(UserError::NotFound(email))
+    }
+
+    /// Whoever may call this steers the control plane itself, not through an account of it.
+    async fn audit(&self, action: &str, target: &UserId) -> Result<(), StoreError> {
+        let entry = AuditEntry {
+            at: crate::clock::wall(),
+            actor: "system".to_owned(),
+            action: action.to_owned(),
+            target: Some(target.to_string()),
+            address: None,
+            detail: None,
+        };
+        self.store.audit(&entry).await
     }
 
     /// Checks address and password. Takes equally long whether the address is known or not.
@@ -195,6 +260,7 @@ impl Users {
             exp: now.after(self.access_ttl).unix_seconds(),
             role: role_text(row.role).to_owned(),
             owner: Some(row.account.to_string()),
+            epoch: row.token_epoch,
         };
         Ok(LoginTokens {
             token: self.tokens.issue(&claims).map_err(|e| UserError::Crypto(e.to_string()))?,

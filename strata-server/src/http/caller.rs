@@ -11,7 +11,7 @@ use strata_proto::token::Claims;
 
 use super::{ApiError, App};
 use crate::fleet::Scope;
-use crate::session::{TokenRefusal, Tokens};
+use crate::session::TokenRefusal;
 use crate::store::users::role_of;
 
 /// The user of a request; as an extractor it answers 401 without a valid access token.
@@ -29,6 +29,8 @@ pub struct Caller {
     pub expires_at: Timestamp,
     /// Where the request came from, if the server was told (`into_make_service_with_connect_info`).
     pub address: Option<IpAddr>,
+    /// The token's epoch; see [`Claims::epoch`].
+    epoch: u64,
 }
 
 impl Caller {
@@ -54,8 +56,8 @@ impl Caller {
     }
 
     /// The caller of an access token.
-    pub(crate) fn of_token(tokens: &Tokens, token: &str, now: Timestamp) -> Result<Self, ApiError> {
-        let claims = tokens.verify(token, now).map_err(|refusal| {
+    pub(super) async fn of_token(app: &App, token: &str, now: Timestamp) -> Result<Self, ApiError> {
+        let claims = app.tokens().verify(token, now).map_err(|refusal| {
             let code = match refusal {
                 TokenRefusal::Expired => ErrorCode::TOKEN_EXPIRED,
                 TokenRefusal::Invalid => ErrorCode::TOKEN_INVALID,
@@ -63,10 +65,24 @@ impl Caller {
             ApiError::new(StatusCode::UNAUTHORIZED, code, refusal.to_string())
         })?;
         // A sender's session token has the same signature, but is nobody's access token.
-        Self::of_claims(&claims).ok_or_else(|| {
+        let caller = Self::of_claims(&claims).ok_or_else(|| {
             let detail = "token is not a user's; log in with POST /api/auth/login";
             ApiError::new(StatusCode::UNAUTHORIZED, ErrorCode::TOKEN_INVALID, detail)
-        })
+        })?;
+        caller.check_admitted(app).await?;
+        Ok(caller)
+    }
+
+    /// Goes on unless the user's tokens were revoked since this one was issued.
+    ///
+    /// # Errors
+    /// 401 `token_invalid`.
+    pub(super) async fn check_admitted(&self, app: &App) -> Result<(), ApiError> {
+        if app.users().admits(&self.user, self.epoch).await? {
+            return Ok(());
+        }
+        let detail = "token was revoked: the user was disabled or has a new password; log in again";
+        Err(ApiError::new(StatusCode::UNAUTHORIZED, ErrorCode::TOKEN_INVALID, detail))
     }
 
     fn of_claims(claims: &Claims) -> Option<Self> {
@@ -76,6 +92,7 @@ impl Caller {
             account: claims.owner.as_deref()?.parse().ok()?,
             expires_at: Timestamp::from_unix_millis(claims.exp.saturating_mul(1000)),
             address: None,
+            epoch: claims.epoch,
         })
     }
 }
@@ -88,7 +105,7 @@ impl FromRequestParts<App> for Caller {
             let detail = "this needs an access token: Authorization: Bearer …";
             ApiError::new(StatusCode::UNAUTHORIZED, ErrorCode::other("unauthorized"), detail)
         })?;
-        let mut caller = Self::of_token(app.tokens(), token, crate::clock::wall())?;
+        let mut caller = Self::of_token(app, token, crate::clock::wall()).await?;
         caller.address = peer_address(parts);
         Ok(caller)
     }

@@ -173,6 +173,7 @@ impl From<UserError> for ApiError {
             UserError::Credentials => unauthorized("invalid_credentials"),
             UserError::Refresh(crate::store::RefreshRefusal::Reused) => unauthorized("refresh_token_reused"),
             UserError::Refresh(_) => unauthorized("invalid_refresh_token"),
+            UserError::NotFound(_) => Self::not_found(error.to_string()),
             UserError::Taken(_) => Self::conflict("email_taken", error.to_string()),
             UserError::Invalid { field, reason } => Self::invalid(field, reason),
             UserError::Store(error) => error.into(),

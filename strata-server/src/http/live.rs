@@ -2,7 +2,8 @@
 //!
 //! The first frame carries the access token. Each topic subscribed is answered with a snapshot, then come
 //! its events. Who is too slow is told `lagged` and gets fresh snapshots. Renew the token by sending
-//! another before the old one expires; otherwise the connection is closed with 1008.
+//! another before the old one expires; otherwise the connection is closed with 1008, as it is within a
+//! ping's interval when the user is disabled or gets a new password.
 
 #![expect(clippy::disallowed_methods, reason = "a driver: it waits for its token's end")]
 
@@ -103,6 +104,7 @@ impl Live {
                     if self.last_heard.elapsed() >= self.silence_timeout {
                         return Err(Some(Close::Silent));
                     }
+                    self.check_admitted().await?;
                     self.write(Message::Ping(Bytes::new())).await?;
                 }
                 () = tokio::time::sleep(expiry) => {
@@ -169,7 +171,7 @@ impl Live {
 
     async fn check_token(&mut self, request: &LiveRequest) -> Result<Caller, End> {
         let checked = match &request.token {
-            Some(token) => Caller::of_token(self.app.tokens(), token.expose(), crate::clock::wall()),
+            Some(token) => Caller::of_token(&self.app, token.expose(), crate::clock::wall()).await,
             None => {
                 let detail = "the first frame must carry a token";
                 let code = ErrorCode::LOGIN_REQUIRED;
@@ -196,6 +198,19 @@ impl Live {
         }
         self.caller = Some(caller);
         Ok(())
+    }
+
+    /// Whoever may no longer log in does not go on listening either.
+    async fn check_admitted(&mut self) -> Result<(), End> {
+        let Some(caller) = &self.caller else { return Ok(()) };
+        match Box::pin(caller.check_admitted(&self.app)).await {
+            Err(error) if error.status() == http::StatusCode::UNAUTHORIZED => {
+                self.send(&LiveFrame::Error(error.into_fault().with_field("token"))).await?;
+                Err(Some(Close::Policy("token was revoked")))
+            }
+            // A database that does not answer is no reason to send dashboards away.
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn token_life(&self) -> Duration {

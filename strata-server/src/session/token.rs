@@ -143,6 +143,7 @@ mod tests {
             exp,
             role: "sender".into(),
             owner: Some("usr_1".into()),
+            epoch: 0,
         }
     }
 

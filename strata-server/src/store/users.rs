@@ -24,6 +24,8 @@ pub struct UserRow {
     pub created_at: Timestamp,
     /// When it was disabled.
     pub disabled_at: Option<Timestamp>,
+    /// How often its access tokens were revoked.
+    pub token_epoch: u64,
 }
 
 impl std::fmt::Debug for UserRow {
@@ -89,15 +91,13 @@ impl Store {
         row.map(UserRow::try_from).transpose()
     }
 
-    /// Every user that is not disabled, oldest first.
+    /// Every user, disabled ones too, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn users(&self) -> Result<Vec<UserRow>, StoreError> {
         let rows: Vec<Row> =
-            sqlx::query_as("SELECT * FROM users WHERE disabled_at IS NULL ORDER BY created_at, id")
-                .fetch_all(self.reader())
-                .await?;
+            sqlx::query_as("SELECT * FROM users ORDER BY created_at, id").fetch_all(self.reader()).await?;
         rows.into_iter().map(UserRow::try_from).collect()
     }
 
@@ -110,43 +110,66 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
-    /// Replaces a user's password and revokes all of the user's refresh tokens.
+    /// The token epoch of a user that may log in; `None` for one that is disabled or not there. Asked for
+    /// every request with an access token: one lookup by primary key.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn token_epoch(&self, id: &UserId) -> Result<Option<u64>, StoreError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT token_epoch FROM users WHERE id = $1 AND disabled_at IS NULL")
+                .bind(id.as_str())
+                .fetch_optional(self.reader())
+                .await?;
+        Ok(row.map(|(epoch,)| epoch.unsigned_abs()))
+    }
+
+    /// Replaces a user's password and revokes all of the user's tokens; false when there is no such user.
     ///
     /// # Errors
     /// [`StoreError::Query`].
     pub async fn set_password(&self, id: &UserId, hash: &str, now: Timestamp) -> Result<bool, StoreError> {
         let mut tx = self.writer().begin().await?;
-        let done = sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
-            .bind(id.as_str())
-            .bind(hash)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("UPDATE refresh_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL")
-            .bind(id.as_str())
-            .bind(now.unix_millis())
-            .execute(&mut *tx)
-            .await?;
+        let done =
+            sqlx::query("UPDATE users SET password_hash = $2, token_epoch = token_epoch + 1 WHERE id = $1")
+                .bind(id.as_str())
+                .bind(hash)
+                .execute(&mut *tx)
+                .await?;
+        revoke_refresh_tokens(&mut tx, id, now).await?;
         tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
-    /// Disables a user and revokes all of the user's refresh tokens.
+    /// Disables a user and revokes all of the user's tokens; false when it is not there or already was.
     ///
     /// # Errors
     /// [`StoreError::Query`].
     pub async fn disable_user(&self, id: &UserId, now: Timestamp) -> Result<bool, StoreError> {
         let mut tx = self.writer().begin().await?;
-        let done = sqlx::query("UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL")
-            .bind(id.as_str())
-            .bind(now.unix_millis())
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("UPDATE refresh_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL")
-            .bind(id.as_str())
-            .bind(now.unix_millis())
-            .execute(&mut *tx)
-            .await?;
+        let done = sqlx::query(
+            "UPDATE users SET disabled_at = $2, token_epoch = token_epoch + 1 \
+             WHERE id = $1 AND disabled_at IS NULL",
+        )
+        .bind(id.as_str())
+        .bind(now.unix_millis())
+        .execute(&mut *tx)
+        .await?;
+        revoke_refresh_tokens(&mut tx, id, now).await?;
         tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Lets a disabled user log in again; false when it is not there or may already.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn enable_user(&self, id: &UserId) -> Result<bool, StoreError> {
+        let done =
+            sqlx::query("UPDATE users SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL")
+                .bind(id.as_str())
+                .execute(self.writer())
+                .await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -223,6 +246,19 @@ impl Store {
     }
 }
 
+async fn revoke_refresh_tokens(
+    tx: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+    user: &UserId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE refresh_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL")
+        .bind(user.as_str())
+        .bind(now.unix_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 const INSERT_REFRESH: &str = "INSERT INTO refresh_tokens (hash, family, user_id, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5)";
 
@@ -235,6 +271,7 @@ struct Row {
     account: String,
     created_at: i64,
     disabled_at: Option<i64>,
+    token_epoch: i64,
 }
 
 impl TryFrom<Row> for UserRow {
@@ -252,6 +289,7 @@ impl TryFrom<Row> for UserRow {
             account: parse("users.account", &row.account)?,
             created_at: time(row.created_at),
             disabled_at: row.disabled_at.map(time),
+            token_epoch: row.token_epoch.unsigned_abs(),
         })
     }
 }

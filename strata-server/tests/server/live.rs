@@ -156,6 +156,18 @@ async fn the_end_of_the_token_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_disabled_user_hears_nothing_more() {
+    let place = Place::with(|config| config.session.ping_interval_s = 1).await;
+    let admin = place.admin().await;
+    let mut wire = listen(&place, &admin, &["stream:*"]).await;
+    assert_eq!(wire.hear().await["type"], "snapshot");
+    place.server.users().disable("admin@example.com").await.unwrap();
+    let told = wire.hear().await;
+    assert_eq!((&told["code"], &told["field"]), (&json!("token_invalid"), &json!("token")));
+    assert_eq!(wire.closed().await, 1008);
+}
+
+#[tokio::test]
 async fn a_client_may_not_subscribe_without_end() {
     let place = Place::with(|config| config.http.live_topics = 1).await;
     let admin = place.admin().await;

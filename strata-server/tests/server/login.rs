@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use strata_proto::control::Role;
+use strata_proto::token::Secret;
+use strata_server::fleet::UserError;
 
 use crate::place::{Body, PASSWORD, Place};
 
@@ -65,11 +67,45 @@ async fn a_new_password_ends_every_login() {
     let place = Place::new().await;
     place.user("ann", Role::Operator, None).await;
     let (_, tokens) = login(&place, "ann@example.com", PASSWORD).await;
-    let password = strata_proto::token::Secret::new("another horse");
-    place.server.users().set_password("ann@example.com", password).await.unwrap();
+    place.server.users().set_password("ann@example.com", Secret::new("another horse")).await.unwrap();
     assert_eq!(refresh(&place, &refresh_token(&tokens)).await.0, 401);
     assert_eq!(login(&place, "ann@example.com", PASSWORD).await.0, 401);
     assert_eq!(login(&place, "ann@example.com", "another horse").await.0, 200);
+}
+
+async fn may_look(place: &Place, tokens: &Value) -> u16 {
+    place.call("GET", "/api/senders", tokens["token"].as_str(), Body::None).await.0
+}
+
+#[tokio::test]
+async fn an_access_token_ends_with_the_password_and_with_the_user() {
+    let place = Place::new().await;
+    place.user("ann", Role::Operator, None).await;
+    let users = place.server.users();
+    let (_, before) = login(&place, "ann@example.com", PASSWORD).await;
+    assert_eq!(may_look(&place, &before).await, 200);
+    users.set_password("ann@example.com", Secret::new("another horse")).await.unwrap();
+    let (status, problem) =
+        place.call("GET", "/api/senders", before["token"].as_str(), Body::None).await;
+    assert_eq!((status, &problem["code"]), (401, &json!("token_invalid")));
+
+    // In the same second, too, the new login is good.
+    let (_, after) = login(&place, "ann@example.com", "another horse").await;
+    assert_eq!(may_look(&place, &after).await, 200);
+    users.disable("Ann@example.com ").await.unwrap();
+    assert_eq!(may_look(&place, &after).await, 401);
+    assert_eq!(login(&place, "ann@example.com", "another horse").await.0, 401);
+    assert_eq!(refresh(&place, &refresh_token(&after)).await.0, 401);
+
+    users.enable("ann@example.com").await.unwrap();
+    assert_eq!(may_look(&place, &after).await, 401, "what was revoked stays so");
+    let (_, again) = login(&place, "ann@example.com", "another horse").await;
+    assert_eq!(may_look(&place, &again).await, 200);
+    assert!(matches!(users.disable("bob@example.com").await, Err(UserError::NotFound(_))));
+    let entries = place.server.store().audit_entries(100).await.unwrap();
+    for action in ["user.create", "user.set_password", "user.disable", "user.enable"] {
+        assert_eq!(entries.iter().filter(|e| e.action == action && e.actor == "system").count(), 1, "{action}");
+    }
 }
 
 #[tokio::test]

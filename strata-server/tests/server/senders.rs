@@ -1,6 +1,6 @@
 //! `/api/senders`: what is created, shown, changed and refused.
 
-use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
 use serde_json::{Value, json};
 use strata_proto::control::Presence;
 use strata_proto::token::{EnrollUri, Fingerprint};
@@ -108,9 +108,15 @@ async fn a_sender_is_decommissioned_to_the_end_though_the_caller_has_gone_away()
         .header("authorization", format!("Bearer {}", admin.token))
         .body(axum::body::Body::empty())
         .unwrap();
-    // What hyper does to a request whose connection is closed: it is begun, and dropped.
-    assert!(place.server.router().oneshot(request).now_or_never().is_none());
-    assert_eq!(agent.wire.closed().await, 1008);
+    {
+        // What hyper does to a request whose connection is closed: it is dropped, here in the midst of its
+        // work, between the disconnection and the audit entry.
+        let removal = std::pin::pin!(place.server.router().oneshot(request));
+        let closed = std::pin::pin!(agent.wire.closed());
+        if let Either::Right((code, _)) = select(removal, closed).await {
+            assert_eq!(code, 1008);
+        }
+    }
 
     let place = Place::on(place.stop().await, |_| ()).await;
     let entries = place.server.store().audit_entries(1).await.unwrap();
@@ -127,7 +133,8 @@ async fn state_changing_calls_leave_audit_entries() {
     let token = Some(admin.token.as_str());
     place.call("PATCH", &path, token, Body::Json(&json!({ "name": "Van" }))).await;
     place.call("DELETE", &path, token, Body::None).await;
-    let entries = place.server.store().audit_entries(10).await.unwrap();
+    let mut entries = place.server.store().audit_entries(10).await.unwrap();
+    entries.retain(|entry| entry.action.starts_with("sender."));
     let mut actions: Vec<_> = entries.iter().map(|e| (e.action.as_str(), e.actor.as_str())).collect();
     actions.reverse();
     let (admin, sender) = (admin.id.as_str(), agent.sender.as_str());
