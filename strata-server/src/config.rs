@@ -187,6 +187,9 @@ pub struct FleetConfig {
     pub refresh_ttl_s: u64,
     /// Seconds between two batches of last-seen times written to the database (default 30).
     pub flush_interval_s: u64,
+    /// Seconds that the last report of a sender that is offline stays in memory (default 86400). Then
+    /// `GET /api/senders/{id}/status` answers 404 until it reports again.
+    pub offline_memory_s: u64,
     /// Password hashes computed at once (default 2; each takes 19 MiB and tens of milliseconds).
     pub hashing_threads: usize,
 }
@@ -198,6 +201,7 @@ impl Default for FleetConfig {
             access_ttl_s: 3600,
             refresh_ttl_s: 30 * 24 * 3600,
             flush_interval_s: 30,
+            offline_memory_s: 24 * 3600,
             hashing_threads: 2,
         }
     }

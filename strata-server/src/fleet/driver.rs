@@ -1,8 +1,9 @@
-//! Writes last-seen times in batches and forgets what expired.
+//! Writes last-seen times in batches, and forgets what expired and who is long gone.
 
-use std::sync::Weak;
+use std::sync::{PoisonError, Weak};
 use std::time::Duration;
 
+use strata_proto::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Fleet, Inner};
@@ -34,6 +35,7 @@ impl FleetDriver {
             let Some(inner) = self.fleet.upgrade() else { return };
             let fleet = Fleet { inner };
             fleet.flush().await;
+            fleet.forget_idle(crate::clock::wall());
             if rounds.is_multiple_of(CLEAN_EVERY) {
                 fleet.clean().await;
             }
@@ -45,27 +47,41 @@ impl FleetDriver {
 impl Fleet {
     /// Writes the last-seen times that changed since the last batch.
     pub async fn flush(&self) {
-        let mut batch = Vec::new();
-        for device in self.inner.all_devices() {
+        let (mut batch, mut devices) = (Vec::new(), self.inner.all_devices());
+        devices.retain(|device| {
             let mut live = device.lock();
-            if !std::mem::take(&mut live.dirty) {
-                continue;
-            }
-            if let Some(at) = live.last_seen {
+            let changed = std::mem::take(&mut live.dirty);
+            if let (true, Some(at)) = (changed, live.last_seen) {
                 batch.push(LastSeen { id: device.id.clone(), at, cause: live.cause.map(str::to_owned) });
             }
-        }
+            changed
+        });
         if batch.is_empty() {
             return;
         }
         if let Err(error) = self.inner.store.save_last_seen(&batch).await {
-            tracing::warn!(%error, senders = batch.len(), "last-seen times not written");
+            tracing::warn!(%error, senders = batch.len(), "last-seen times not written; the next batch has them");
+            devices.iter().for_each(|device| device.lock().dirty = true);
         }
+    }
+
+    /// Drops the live entries of senders that are offline for long or decommissioned. What the database
+    /// does not hold yet, and what is connected or may still stream, stays.
+    pub(super) fn forget_idle(&self, now: Timestamp) {
+        let keep = self.inner.settings.offline_memory;
+        let mut devices = self.inner.devices.write().unwrap_or_else(PoisonError::into_inner);
+        devices.retain(|_, device| {
+            let mut live = device.lock();
+            live.forgotten = live.is_idle(now, keep);
+            !live.forgotten
+        });
+        let len = devices.len();
+        devices.shrink_to(2 * len);
     }
 
     async fn clean(&self) {
         let kept_since = crate::clock::wall().unix_millis().saturating_sub(KEEP_EXPIRED.as_millis() as i64);
-        let before = strata_proto::time::Timestamp::from_unix_millis(kept_since);
+        let before = Timestamp::from_unix_millis(kept_since);
         if let Err(error) = self.inner.store.forget_expired(before).await {
             tracing::warn!(%error, "expired tokens not deleted");
         }

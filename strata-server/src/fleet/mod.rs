@@ -71,6 +71,7 @@ struct Settings {
     limits: Limits,
     token_ttl: Duration,
     enrollment_ttl: Duration,
+    offline_memory: Duration,
     agent: strata_proto::control::AgentSettings,
 }
 
@@ -111,6 +112,7 @@ impl Fleet {
             },
             token_ttl: Duration::from_secs(config.session.token_ttl_s),
             enrollment_ttl: Duration::from_secs(config.fleet.enrollment_ttl_s),
+            offline_memory: Duration::from_secs(config.fleet.offline_memory_s),
             agent: strata_proto::control::AgentSettings {
                 status_interval_s: Some(config.session.status_interval_s),
                 stats_interval_s: Some(config.session.stats_interval_s),
@@ -139,7 +141,8 @@ impl Fleet {
         let _ = self.inner.observer.set(observer);
     }
 
-    /// The last `device.status` of a sender, since this process started.
+    /// The last `device.status` of a sender, since this process started; forgotten when the sender is
+    /// offline for `fleet.offline_memory_s`.
     #[must_use]
     pub fn status(&self, sender: &SenderId) -> Option<Arc<DeviceStatus>> {
         self.device(sender)?.lock().status.clone()
@@ -158,7 +161,7 @@ impl Fleet {
         self.device(sender)?.lock().connection.as_ref()?.capabilities().cloned()
     }
 
-    /// The owner of a sender that was connected since this process started.
+    /// The owner of a sender that is connected, or was within `fleet.offline_memory_s`.
     #[must_use]
     pub fn owner(&self, sender: &SenderId) -> Option<UserId> {
         Some(self.device(sender)?.owner.clone())

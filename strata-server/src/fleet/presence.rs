@@ -27,6 +27,9 @@ pub struct PresenceView {
     pub last_seen: Option<Timestamp>,
 }
 
+/// A live entry that is in the fleet's map no longer.
+struct Forgotten;
+
 impl Fleet {
     /// Presence of a sender as far as this process has seen it; see [`Fleet::sender`] for the stored part.
     #[must_use]
@@ -99,11 +102,28 @@ impl Fleet {
         capabilities: Option<Vec<String>>,
         now: Timestamp,
     ) -> Option<Arc<Connection>> {
-        let device = self.device_or_new(sender, owner);
+        loop {
+            let device = self.device_or_new(sender, owner);
+            if let Ok(connection) = self.connect(&device, capabilities.clone(), now) {
+                return connection;
+            }
+        }
+    }
+
+    /// The same with the sender's live entry, unless that was forgotten meanwhile.
+    fn connect(
+        &self,
+        device: &Device,
+        capabilities: Option<Vec<String>>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Connection>>, Forgotten> {
         let _turn = device.turn();
         let mut live = device.lock();
-        if live.revoked {
-            return None;
+        if live.forgotten {
+            return Err(Forgotten);
+        }
+        if live.revoked.is_some() {
+            return Ok(None);
         }
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let connection = Arc::new(Connection::new(generation, capabilities, self.inner.settings.limits));
@@ -116,8 +136,8 @@ impl Fleet {
         if let Some(old) = old {
             old.close(Close::Replaced);
         }
-        self.tell_presence(&device, Presence::Online, "connected", now);
-        Some(connection)
+        self.tell_presence(device, Presence::Online, "connected", now);
+        Ok(Some(connection))
     }
 
     /// A connection ended. Only the newest one's end means anything.

@@ -96,16 +96,29 @@ impl Fleet {
         let row = self.row(scope, id).await?;
         // First the database, so that a login from now on is refused; then the stream, while the agent can
         // still be told; then the connection.
-        if !self.inner.store.revoke_sender(id, crate::clock::wall()).await? {
+        let now = crate::clock::wall();
+        if !self.inner.store.revoke_sender(id, now).await? {
             return Err(FleetError::NotFound(id.clone()));
         }
-        self.device_or_new(id, &row.owner).lock().revoked = true;
+        self.refuse(id, &row.owner, now);
         if let Some(observer) = self.inner.observer() {
             // "At once" holds also for an agent that does not answer.
             let _ = tokio::time::timeout(FAREWELL, observer.on_sender_removed(id)).await;
         }
         self.disconnect(id, Close::Revoked);
         Ok(())
+    }
+
+    /// From now on no login opens this sender, not even one that the database allowed just before.
+    fn refuse(&self, id: &SenderId, owner: &UserId, now: Timestamp) {
+        loop {
+            let device = self.device_or_new(id, owner);
+            let mut live = device.lock();
+            if !live.forgotten {
+                live.revoked = Some(now);
+                return;
+            }
+        }
     }
 
     async fn row(&self, scope: &Scope, id: &SenderId) -> Result<SenderRow, FleetError> {

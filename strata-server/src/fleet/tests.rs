@@ -171,6 +171,63 @@ async fn last_seen_is_written_in_batches_not_by_heartbeats() {
 }
 
 #[tokio::test]
+async fn who_is_long_gone_is_forgotten_and_who_comes_back_is_known_again() {
+    let rig = Rig::new(|config| config.fleet.offline_memory_s = 10).await;
+    let entries = || rig.fleet.inner.devices.read().unwrap().len();
+    let connection = rig.connect(1_000);
+    rig.fleet.flush().await;
+    rig.fleet.forget_idle(at(3_600_000));
+    assert_eq!(entries(), 1, "who is connected stays");
+
+    rig.fleet.connection_lost(&rig.sender, connection.generation, "heartbeat_timeout", at(2_000));
+    rig.fleet.forget_idle(at(3_600_000));
+    assert_eq!(entries(), 1, "what is not written down stays");
+    rig.fleet.flush().await;
+    rig.fleet.forget_idle(at(11_999));
+    assert_eq!(entries(), 1);
+    let held = rig.fleet.device_or_new(&rig.sender, &rig.owner);
+    rig.fleet.forget_idle(at(12_000));
+    assert_eq!(entries(), 0);
+    let view = rig.fleet.sender(&Scope::All, &rig.sender).await.unwrap();
+    assert_eq!(
+        (view.presence, view.presence_cause.as_deref()),
+        (Presence::Offline, Some("heartbeat_timeout"))
+    );
+    assert_eq!(view.last_seen, Some(at(2_000)));
+
+    rig.connect(13_000);
+    assert_eq!(rig.presence(), Presence::Online);
+    assert!(held.lock().connection.is_none(), "a login does not use an entry that nobody finds");
+}
+
+#[tokio::test]
+async fn a_decommissioned_sender_is_forgotten_when_no_login_can_be_under_way() {
+    let rig = Rig::new(|_| ()).await;
+    rig.fleet.remove_sender(&Scope::All, &rig.sender).await.unwrap();
+    let revoked = crate::clock::wall();
+    rig.fleet.forget_idle(revoked);
+    assert!(rig.fleet.connected(&rig.sender, &rig.owner, None, revoked).is_none());
+    rig.fleet.forget_idle(revoked.after(Duration::from_secs(60)));
+    assert!(rig.fleet.device(&rig.sender).is_none());
+}
+
+#[tokio::test]
+async fn last_seen_times_that_could_not_be_written_come_with_the_next_batch() {
+    let rig = Rig::new(|_| ()).await;
+    rig.connect(5);
+    let writer = rig.fleet.inner.store.writer();
+    sqlx::query("CREATE TRIGGER full BEFORE UPDATE ON senders BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        .execute(writer)
+        .await
+        .unwrap();
+    rig.fleet.flush().await;
+    sqlx::query("DROP TRIGGER full").execute(writer).await.unwrap();
+    rig.fleet.flush().await;
+    let row = rig.fleet.inner.store.sender(&rig.sender).await.unwrap().unwrap();
+    assert_eq!(row.last_seen, Some(at(5)));
+}
+
+#[tokio::test]
 async fn an_agent_that_does_not_read_is_closed_and_one_that_does_not_answer_is_spared() {
     let rig = Rig::new(|config| {
         config.session.outgoing_queue = 2;
