@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use strata_proto::control::{ReceiverStats, StreamLife, StreamStats, StreamView};
+use strata_proto::control::{StreamLife, StreamStats, StreamView};
 use tokio::sync::watch;
 
 use super::inbox::Inbox;
@@ -26,7 +26,8 @@ pub(super) struct Present {
     /// What the agent is told of why it is to stop.
     pub(super) stop_reason: Option<String>,
     pub(super) sender_stats: Option<Arc<StreamStats>>,
-    pub(super) receiver_stats: Option<ReceiverStats>,
+    /// Whether a receiver process runs for it.
+    pub(super) receiving: bool,
 }
 
 impl Active {
@@ -40,7 +41,7 @@ impl Active {
                 holds_ports: true,
                 stop_reason: None,
                 sender_stats: None,
-                receiver_stats: None,
+                receiving: false,
             }),
         }
     }
@@ -64,13 +65,19 @@ impl Active {
         view.observed = now.observed;
         if with_stats {
             view.sender_stats = now.sender_stats.as_deref().cloned();
-            view.receiver_stats.clone_from(&now.receiver_stats);
+            view.receiver_stats.clone_from(&now.row.receiver_stats);
         }
         view
     }
 }
 
-/// A stream as the API shows it, without what only a running one has.
+/// A stream as the API shows it alone: with the statistics that were written down.
+pub(super) fn full_view(row: StreamRow) -> StreamView {
+    let receiver_stats = row.receiver_stats.clone();
+    StreamView { receiver_stats, ..view(row) }
+}
+
+/// A stream as lists show it, without statistics.
 pub(super) fn view(row: StreamRow) -> StreamView {
     StreamView {
         id: row.id,

@@ -15,6 +15,7 @@
 //! | `task` | one stream's driver |
 //! | `streams`, `observe`, `recover` | all streams: start and stop; agents' words; after a restart |
 //! | `close` | the end of a stream: written down, let go, also when its task broke off |
+//! | `totals` | sums over all streams, for metrics |
 //! | `logs` | which of the receivers' logs stay |
 
 mod active;
@@ -30,6 +31,7 @@ mod receiver;
 mod recover;
 mod streams;
 mod task;
+mod totals;
 
 pub use config::StreamsConfig;
 pub use life::{Gone, Graces, Input, Life, Outcome, Output};
@@ -37,3 +39,4 @@ pub use plan::Plan;
 pub use ports::{PortPool, PortsExhausted};
 pub use receiver::{Launch, News, Receiver, ReceiverError, launch};
 pub use streams::{NotStreaming, StartError, Streams, StreamsDriver};
+pub use totals::Summary;

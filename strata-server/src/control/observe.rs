@@ -9,7 +9,7 @@ use strata_proto::control::{
 };
 use strata_proto::id::{SenderId, StreamId};
 
-use super::active::view;
+use super::active::full_view;
 use super::life::Life;
 use super::streams::{Job, Shared};
 use super::task::Task;
@@ -95,7 +95,7 @@ impl Observer for Shared {
             return Ok(scope.sees(&active.row().owner).then(|| active.view(true)).into_iter().collect());
         }
         let row = self.store.stream(id).await?;
-        Ok(row.filter(|row| scope.sees(&row.owner)).map(view).into_iter().collect())
+        Ok(row.filter(|row| scope.sees(&row.owner)).map(full_view).into_iter().collect())
     }
 }
 

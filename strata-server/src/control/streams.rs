@@ -23,6 +23,7 @@ use super::plan::Plan;
 use super::ports::{PortPool, PortsExhausted};
 use super::receiver::Launch;
 use super::task::Task;
+use super::totals::{Summary, Totals};
 use crate::config::{Config, ConfigError};
 use crate::error::LoadError;
 use crate::event::Events;
@@ -101,6 +102,7 @@ pub(super) struct Shared {
     ports: Mutex<PortPool>,
     live: Mutex<Index>,
     detached: CancellationToken,
+    pub(super) totals: Totals,
     pub(super) jobs: mpsc::Sender<Job>,
 }
 
@@ -173,6 +175,7 @@ impl Streams {
             run_dir,
             live: Mutex::default(),
             detached: CancellationToken::new(),
+            totals: Totals::default(),
             jobs,
         });
         let recovered = shared.recover().await?;
@@ -271,6 +274,16 @@ impl Streams {
         stream: Option<&StreamId>,
     ) -> Result<Vec<StreamView>, StoreError> {
         self.shared.stream_views(scope, stream).await
+    }
+
+    /// How many streams and receivers there are, and what the receivers counted; for metrics.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let state = |active: Arc<Active>| {
+            let now = active.lock();
+            (now.row.state, now.receiving)
+        };
+        self.shared.totals.summary(self.shared.all().into_iter().map(state))
     }
 
     /// The newest streams within `scope`, newest first, at most 500, those that are over included.
@@ -388,6 +401,7 @@ impl Shared {
             ports,
             latency_ms: plan.latency_ms,
             recording: plan.record.then(|| self.recording(&id)),
+            receiver_stats: None,
             id,
         }
     }

@@ -18,6 +18,7 @@ use super::active::Active;
 use super::life::{Gone, Input, Life, Output};
 use super::receiver::{Launch, News, Receiver, ReceiverError, launch};
 use super::streams::{Shared, StartError};
+use super::totals::{Counts, counts};
 use crate::fleet::CommandError;
 
 type Work<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -41,6 +42,9 @@ pub(super) struct Task {
     stop_at: Option<Instant>,
     own: VecDeque<Input>,
     delivered: u64,
+    /// What the receiver had counted when it last spoke; nothing yet of one that was found running, for an
+    /// earlier process has counted its first packets.
+    counted: Option<Counts>,
     /// Whether the end is in the database.
     written: bool,
 }
@@ -63,6 +67,7 @@ impl Task {
             stop_at: None,
             own: VecDeque::new(),
             delivered: 0,
+            counted: None,
             written: false,
         }
     }
@@ -86,9 +91,14 @@ impl Task {
 
     /// The receiver that was found running.
     pub(super) fn adopting(mut self, receiver: Receiver, ended: Option<Input>) -> Self {
-        self.receiver = Some(receiver);
+        self.take_receiver(receiver);
         self.own.extend(ended);
         self
+    }
+
+    fn take_receiver(&mut self, receiver: Receiver) {
+        self.active.lock().receiving = true;
+        self.receiver = Some(receiver);
     }
 
     pub(super) async fn run(mut self) {
@@ -154,7 +164,7 @@ impl Task {
             self.own.push_back(Input::ReceiverGone(Gone::Stopped));
             return;
         }
-        let played = match self.active.lock().receiver_stats {
+        let played = match self.active.lock().row.receiver_stats {
             // What arrived last is put out one playout latency later.
             Some(_) if self.delivered > 0 => {
                 Duration::from_millis(u64::from(self.launch.latency_ms)) + MARGIN
@@ -247,7 +257,8 @@ impl Task {
                     let outputs = vec![ReceiverOutput { uri }];
                     receiver.send(&ReceiverCommand::UpdateForward { outputs }).await;
                 }
-                self.receiver = Some(receiver);
+                self.counted = Some(Counts::default());
+                self.take_receiver(receiver);
                 Input::Ready
             }
             Err(error) => {
@@ -283,6 +294,7 @@ impl Task {
         match news {
             News::Gone(gone) => {
                 self.receiver = None;
+                self.active.lock().receiving = false;
                 Some(Input::ReceiverGone(gone))
             }
             News::Event(ReceiverEvent::Stats(stats)) => {
@@ -290,7 +302,11 @@ impl Task {
                 self.delivered = stats.delivered_packets;
                 let row = self.active.row();
                 self.shared.publish(&row, "stream.receiver_stats", &stats);
-                self.active.lock().receiver_stats = Some(stats);
+                let counts = counts(&stats);
+                if let Some(before) = self.counted.replace(counts) {
+                    self.shared.totals.add(&before, &counts);
+                }
+                self.active.lock().row.receiver_stats = Some(stats);
                 media.then_some(Input::Media)
             }
             News::Event(ReceiverEvent::Error { part, message }) => {

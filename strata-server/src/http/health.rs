@@ -1,6 +1,6 @@
 //! `/healthz` and `/metrics`.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
 use axum::extract::State;
@@ -15,6 +15,7 @@ use serde_json::json;
 use strata_proto::control::ErrorCode;
 
 use super::{ApiError, App};
+use crate::control::Summary;
 
 /// Totals of this process.
 #[derive(Debug)]
@@ -25,6 +26,15 @@ pub(crate) struct Metrics {
     agents: Gauge<i64>,
     live: Gauge<i64>,
     events: Gauge<u64, AtomicU64>,
+    streams: Family<StateLabels, Gauge<u64, AtomicU64>>,
+    receivers: Gauge<u64, AtomicU64>,
+    packets: Family<OutcomeLabels, Counter>,
+}
+
+/// Never a stream's id: as many series as states and outcomes, however many streams come and go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +58,9 @@ impl Metrics {
             agents: Gauge::default(),
             live: Gauge::default(),
             events: Gauge::default(),
+            streams: Family::default(),
+            receivers: Gauge::default(),
+            packets: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("http_requests", "HTTP requests answered", metrics.requests.clone());
@@ -55,7 +68,28 @@ impl Metrics {
         registry.register("agents_online", "Senders connected", metrics.agents.clone());
         registry.register("live_connections", "Live WebSockets connected", metrics.live.clone());
         registry.register("live_events_seq", "Number of the last live event", metrics.events.clone());
+        registry.register("streams", "Streams that are not over", metrics.streams.clone());
+        registry.register("receivers", "Receiver processes", metrics.receivers.clone());
+        registry.register(
+            "receiver_packets",
+            "Packets of all receivers, by outcome",
+            metrics.packets.clone(),
+        );
         metrics
+    }
+
+    /// Takes over what streams and receivers counted.
+    fn note(&self, summary: &Summary) {
+        let states = [("starting", summary.starting), ("live", summary.live), ("stopping", summary.stopping)];
+        for (state, count) in states {
+            self.streams.get_or_create(&StateLabels { state }).set(count);
+        }
+        self.receivers.set(summary.receivers);
+        for (outcome, total) in summary.packets {
+            // Set, not added: two scrapes at once must not count the same packets twice.
+            let counter = self.packets.get_or_create(&OutcomeLabels { outcome }).clone();
+            counter.inner().fetch_max(total, Ordering::Relaxed);
+        }
     }
 
     /// Counts one answer. `route` is the route's pattern, never the path: strangers choose paths.
@@ -96,6 +130,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
     let metrics = app.metrics();
     metrics.agents.set(i64::try_from(app.fleet().online_count()).unwrap_or(i64::MAX));
     metrics.events.set(app.events().seq());
+    metrics.note(&app.streams().summary());
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &metrics.registry).map_err(ApiError::internal)?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use strata_proto::control::{EndReason, StreamLife};
+use strata_proto::control::{EndReason, ReceiverStats, StreamLife};
 use strata_proto::id::{SenderId, StreamId, UserId};
 use strata_proto::time::Timestamp;
 
@@ -11,7 +11,7 @@ use super::{Store, StoreError, parse, time};
 use crate::fleet::Scope;
 
 /// A stream as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamRow {
     /// Its id.
     pub id: StreamId,
@@ -39,6 +39,8 @@ pub struct StreamRow {
     pub latency_ms: u32,
     /// File its receiver writes.
     pub recording: Option<String>,
+    /// What its receiver last said; written down with each change of the state.
+    pub receiver_stats: Option<ReceiverStats>,
 }
 
 impl Store {
@@ -71,7 +73,8 @@ impl Store {
     pub async fn update_stream(&self, stream: &StreamRow) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE streams SET state = $2, live_at = $3, ended_at = $4, end_reason = $5, error = $6, \
-             presumed = $7 WHERE id = $1 AND state IN ('starting', 'live', 'stopping')",
+             presumed = $7, receiver_stats = $8 \
+             WHERE id = $1 AND state IN ('starting', 'live', 'stopping')",
         )
         .bind(stream.id.as_str())
         .bind(text(&stream.state))
@@ -80,6 +83,7 @@ impl Store {
         .bind(stream.reason.as_ref().map(text))
         .bind(&stream.error)
         .bind(i64::from(stream.presumed))
+        .bind(stream.receiver_stats.as_ref().and_then(|stats| serde_json::to_string(stats).ok()))
         .execute(self.writer())
         .await?;
         Ok(())
@@ -196,6 +200,7 @@ struct Row {
     ports: String,
     latency_ms: i64,
     recording: Option<String>,
+    receiver_stats: Option<String>,
 }
 
 impl TryFrom<Row> for StreamRow {
@@ -222,6 +227,9 @@ impl TryFrom<Row> for StreamRow {
             latency_ms: u32::try_from(row.latency_ms)
                 .map_err(|e| StoreError::Corrupt { column: "streams.latency_ms", reason: e.to_string() })?,
             recording: row.recording,
+            receiver_stats: row.receiver_stats.as_deref().map(serde_json::from_str).transpose().map_err(
+                |e| StoreError::Corrupt { column: "streams.receiver_stats", reason: e.to_string() },
+            )?,
         })
     }
 }

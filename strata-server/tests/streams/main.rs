@@ -45,6 +45,14 @@ async fn a_stream_lives_from_start_to_stop() {
     assert!(shown.receiver_stats.unwrap().delivered_packets > 0);
     assert!(std::path::Path::new(&shown.recording.unwrap()).exists());
     assert!(world.log(&view.id).exists());
+    let metrics = world.metrics().await;
+    for line in ["strata_streams{state=\"live\"} 1", "strata_receivers 1"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+    let delivered = "strata_receiver_packets_total{outcome=\"delivered\"} ";
+    let delivered = metrics.lines().find_map(|line| line.strip_prefix(delivered)).unwrap();
+    assert!(delivered.parse::<u64>().unwrap() > 0);
+    assert!(!metrics.contains(view.id.as_str()), "no series per stream: {metrics}");
 
     let (status, stopping) = world.stop_stream(&agent.sender).await;
     assert_eq!((status, &stopping["state"]), (StatusCode::ACCEPTED, &json!("stopping")));
@@ -52,6 +60,9 @@ async fn a_stream_lives_from_start_to_stop() {
     let over = live.state(StreamLife::Ended).await;
     assert_eq!((over.end_reason, over.error), (Some(EndReason::UserStop), None));
     assert!(!world.log(&view.id).exists(), "nothing is to be found out about a clean end");
+    let counted = world.stream(&view.id).await.receiver_stats.expect("the last statistics are kept");
+    assert!(counted.delivered_packets > 0 && counted.links[0].port == 15_000);
+    assert!(world.metrics().await.contains("strata_receivers 0"));
     assert_eq!(world.call(Method::GET, "/api/streams", None).await.1, json!([]));
     assert_eq!(world.call(Method::GET, "/api/streams?all=true", None).await.1[0]["state"], "ended");
     assert_eq!(world.stop_stream(&agent.sender).await.1["code"], "not_streaming");

@@ -150,6 +150,11 @@ impl World {
         serde_json::from_value(view).unwrap()
     }
 
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.running.as_ref().unwrap().address);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let url = format!("http://{}{path}", self.running.as_ref().unwrap().address);
         let mut request = self.http.request(method, url).bearer_auth(&self.token);

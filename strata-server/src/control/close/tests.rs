@@ -56,6 +56,7 @@ impl Rig {
             ports: vec![15_000],
             latency_ms: 100,
             recording: None,
+            receiver_stats: None,
         }
     }
 
