@@ -88,7 +88,8 @@ impl Observer for Shared {
                 .filter(|active| scope.sees(&active.row().owner))
                 .map(|active| active.view(false))
                 .collect();
-            views.sort_by_key(|view| std::cmp::Reverse(view.created_at));
+            // Ids are in the order of creation.
+            views.sort_unstable_by(|a, b| b.id.cmp(&a.id));
             return Ok(views);
         };
         if let Some(active) = self.by_id(id) {

@@ -28,7 +28,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::LoadError;
 use crate::event::Events;
 use crate::fleet::{CommandError, Fleet, Observer, Scope};
-use crate::store::{Store, StoreError, StreamRow};
+use crate::store::{Page, Store, StoreError, StreamRow};
 
 /// Handle to the streams; cheap to clone. Dropping the last one ends the [`StreamsDriver`].
 #[derive(Debug, Clone)]
@@ -286,12 +286,27 @@ impl Streams {
         self.shared.totals.summary(self.shared.all().into_iter().map(state))
     }
 
-    /// The newest streams within `scope`, newest first, at most 500, those that are over included.
+    /// A part of the streams within `scope` that are not over, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn history(&self, scope: &Scope) -> Result<Vec<StreamView>, StoreError> {
-        let rows = self.shared.store.streams(scope, HISTORY).await?;
+    pub async fn page(&self, scope: &Scope, page: Page<'_, StreamId>) -> Result<Vec<StreamView>, StoreError> {
+        let mut views = self.views(scope, None).await?;
+        views.retain(|view| page.after.is_none_or(|after| view.id < *after));
+        views.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
+        Ok(views)
+    }
+
+    /// A part of all streams within `scope`, newest first, those that are over included.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn history(
+        &self,
+        scope: &Scope,
+        page: Page<'_, StreamId>,
+    ) -> Result<Vec<StreamView>, StoreError> {
+        let rows = self.shared.store.streams(scope, page).await?;
         Ok(rows.into_iter().map(|row| self.shared.present(row)).collect())
     }
 }
@@ -534,4 +549,3 @@ pub(super) const SOCKET: &str = "sock";
 const SOCKET_PATH: usize = 107;
 /// Streams that may wait to be run, and reports that may wait to be looked up.
 const JOBS: usize = 256;
-const HISTORY: u32 = 500;

@@ -10,7 +10,7 @@ use strata_proto::token::EnrollmentToken;
 
 use super::{Fleet, FleetError, Scope};
 use crate::session::Close;
-use crate::store::SenderRow;
+use crate::store::{Page, SenderRow};
 
 /// A sender just created, with the only copy of its enrolment token.
 #[derive(Debug, Clone)]
@@ -55,7 +55,19 @@ impl Fleet {
     /// # Errors
     /// [`FleetError::Store`].
     pub async fn senders(&self, scope: &Scope) -> Result<Vec<SenderView>, FleetError> {
-        let rows = self.inner.store.senders(scope).await?;
+        self.sender_page(scope, Page::ALL).await
+    }
+
+    /// A part of [`Fleet::senders`].
+    ///
+    /// # Errors
+    /// [`FleetError::Store`].
+    pub async fn sender_page(
+        &self,
+        scope: &Scope,
+        page: Page<'_, SenderId>,
+    ) -> Result<Vec<SenderView>, FleetError> {
+        let rows = self.inner.store.senders(scope, page).await?;
         Ok(rows.into_iter().map(|row| self.view(row)).collect())
     }
 

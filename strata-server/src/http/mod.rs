@@ -13,6 +13,7 @@ mod health;
 mod layers;
 mod limit;
 mod live;
+mod page;
 mod qr;
 mod senders;
 mod streams;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use strata_proto::control::{
@@ -13,6 +13,7 @@ use strata_proto::control::{
 use strata_proto::id::SenderId;
 use strata_proto::token::EnrollUri;
 
+use super::page::Query;
 use super::{ApiError, App, Body, Caller, Operator, qr};
 
 /// The sender of the path; an id that cannot be one is 404, like one that is not there.
@@ -29,9 +30,12 @@ impl FromRequestParts<App> for SenderPath {
     }
 }
 
-pub(super) async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Vec<SenderView>>, ApiError> {
+/// Oldest first, a page at a time.
+pub(super) async fn list(State(app): State<App>, caller: Caller, query: Query) -> Result<Response, ApiError> {
     caller.require(Role::Viewer)?;
-    Ok(Json(app.fleet().senders(&caller.scope()).await?))
+    let wanted = query.wanted()?;
+    let views = app.fleet().sender_page(&caller.scope(), wanted.page()).await?;
+    query.answer(wanted.limit, views, |view| view.id.clone())
 }
 
 pub(super) async fn create(

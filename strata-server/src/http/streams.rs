@@ -1,13 +1,14 @@
 //! `/api/senders/{id}/stream/…` and `/api/streams` (`control.md` §5).
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
-use serde::Deserialize;
 use strata_proto::control::{ErrorCode, Fault, Role, StartStream, StopStream, StreamView};
 use strata_proto::id::StreamId;
 
+use super::page::Query;
 use super::senders::SenderPath;
 use super::{ApiError, App, Body, Caller, Operator, OptionalBody};
 use crate::control::{NotStreaming, StartError};
@@ -57,26 +58,16 @@ async fn stop(
     app.uninterrupted(stop).await
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Listing {
-    /// Those that are over too, newest first, at most 500.
-    #[serde(default)]
-    all: bool,
-}
-
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    listing: Result<Query<Listing>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Vec<StreamView>>, ApiError> {
+/// Newest first, a page at a time; with `all=true` those that are over too.
+async fn list(State(app): State<App>, caller: Caller, query: Query) -> Result<Response, ApiError> {
     caller.require(Role::Viewer)?;
-    let Query(listing) = listing.map_err(|e| ApiError::invalid("all", e.body_text()))?;
+    let wanted = query.wanted()?;
     let scope = caller.scope();
-    let views = match listing.all {
-        true => app.streams().history(&scope).await?,
-        false => app.streams().views(&scope, None).await?,
+    let views = match query.get("all", "expected true or false")?.unwrap_or(false) {
+        true => app.streams().history(&scope, wanted.page()).await?,
+        false => app.streams().page(&scope, wanted.page()).await?,
     };
-    Ok(Json(views))
+    query.answer(wanted.limit, views, |view| view.id.clone())
 }
 
 async fn one(

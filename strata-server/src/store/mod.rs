@@ -7,6 +7,7 @@
 mod audit;
 mod enrollment;
 pub(crate) mod file;
+mod page;
 mod senders;
 mod streams;
 pub(crate) mod users;
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 pub use audit::AuditEntry;
 pub use enrollment::{Binding, DeviceInfo, Enrollment, EnrollmentRefusal};
+pub use page::Page;
 pub use senders::{LastSeen, SenderRow};
 pub use streams::StreamRow;
 pub use users::{RefreshRefusal, UserRow};

@@ -3,7 +3,7 @@
 use strata_proto::id::{SenderId, UserId};
 use strata_proto::time::Timestamp;
 
-use super::{Store, StoreError, parse, time};
+use super::{Page, Store, StoreError, parse, time};
 use crate::fleet::Scope;
 
 /// A sender as stored.
@@ -121,21 +121,26 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn senders(&self, scope: &Scope) -> Result<Vec<SenderRow>, StoreError> {
-        let rows: Vec<Row> =
-            match scope {
-                Scope::All => {
-                    sqlx::query_as("SELECT * FROM senders WHERE revoked_at IS NULL ORDER BY created_at, id")
-                        .fetch_all(self.reader())
-                        .await?
-                }
-                Scope::Account(owner) => sqlx::query_as(
-                    "SELECT * FROM senders WHERE owner = $1 AND revoked_at IS NULL ORDER BY created_at, id",
-                )
-                .bind(owner.as_str())
-                .fetch_all(self.reader())
-                .await?,
-            };
+    pub async fn senders(
+        &self,
+        scope: &Scope,
+        page: Page<'_, SenderId>,
+    ) -> Result<Vec<SenderRow>, StoreError> {
+        let query = match scope {
+            Scope::All => sqlx::query_as(
+                "SELECT * FROM senders WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2",
+            ),
+            Scope::Account(_) => sqlx::query_as(
+                "SELECT * FROM senders WHERE id > $1 AND revoked_at IS NULL AND owner = $3 \
+                 ORDER BY id LIMIT $2",
+            ),
+        };
+        let query = query.bind(page.after.map_or("", SenderId::as_str)).bind(i64::from(page.limit));
+        let query = match scope {
+            Scope::All => query,
+            Scope::Account(owner) => query.bind(owner.as_str()),
+        };
+        let rows: Vec<Row> = query.fetch_all(self.reader()).await?;
         rows.into_iter().map(SenderRow::try_from).collect()
     }
 

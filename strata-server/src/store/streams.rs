@@ -7,7 +7,7 @@ use strata_proto::control::{EndReason, ReceiverStats, StreamLife};
 use strata_proto::id::{SenderId, StreamId, UserId};
 use strata_proto::time::Timestamp;
 
-use super::{Store, StoreError, parse, time};
+use super::{Page, Store, StoreError, parse, time};
 use crate::fleet::Scope;
 
 /// A stream as stored.
@@ -149,26 +149,27 @@ impl Store {
         row.map(StreamRow::try_from).transpose()
     }
 
-    /// The newest `limit` streams of one account or of all, newest first, those that are over included.
+    /// The streams of one account or of all, newest first, those that are over included.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn streams(&self, scope: &Scope, limit: u32) -> Result<Vec<StreamRow>, StoreError> {
-        let rows: Vec<Row> = match scope {
-            Scope::All => {
-                sqlx::query_as("SELECT * FROM streams ORDER BY created_at DESC, id LIMIT $1")
-                    .bind(i64::from(limit))
-                    .fetch_all(self.reader())
-                    .await?
-            }
-            Scope::Account(owner) => {
-                sqlx::query_as("SELECT * FROM streams WHERE owner = $1 ORDER BY created_at DESC, id LIMIT $2")
-                    .bind(owner.as_str())
-                    .bind(i64::from(limit))
-                    .fetch_all(self.reader())
-                    .await?
+    pub async fn streams(
+        &self,
+        scope: &Scope,
+        page: Page<'_, StreamId>,
+    ) -> Result<Vec<StreamRow>, StoreError> {
+        let query = match scope {
+            Scope::All => sqlx::query_as("SELECT * FROM streams WHERE id < $1 ORDER BY id DESC LIMIT $2"),
+            Scope::Account(_) => {
+                sqlx::query_as("SELECT * FROM streams WHERE id < $1 AND owner = $3 ORDER BY id DESC LIMIT $2")
             }
         };
+        let query = query.bind(page.after.map_or(AFTER_ALL, StreamId::as_str)).bind(i64::from(page.limit));
+        let query = match scope {
+            Scope::All => query,
+            Scope::Account(owner) => query.bind(owner.as_str()),
+        };
+        let rows: Vec<Row> = query.fetch_all(self.reader()).await?;
         rows.into_iter().map(StreamRow::try_from).collect()
     }
 
@@ -257,3 +258,6 @@ fn unless_taken(done: Result<bool, sqlx::Error>) -> Result<bool, StoreError> {
         other => other,
     }
 }
+
+/// Behind every stream's id in the order of bytes.
+const AFTER_ALL: &str = "str_~";

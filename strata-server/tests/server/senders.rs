@@ -2,7 +2,7 @@
 
 use futures_util::future::{Either, select};
 use serde_json::{Value, json};
-use strata_proto::control::Presence;
+use strata_proto::control::{Presence, Role};
 use strata_proto::token::{EnrollUri, Fingerprint};
 use tower::ServiceExt as _;
 
@@ -149,6 +149,45 @@ async fn state_changing_calls_leave_audit_entries() {
     );
     assert!(entries.iter().all(|e| e.target.as_deref() == Some(sender)));
     assert_eq!(entries[0].address.as_deref(), Some("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_list_comes_in_pages_that_lead_to_the_next() {
+    let place = Place::new().await;
+    let one = place.user("one", Role::Operator, None).await;
+    let two = place.user("two", Role::Operator, None).await;
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        expected.push(place.create_sender(&one).await.sender.id.to_string());
+        place.create_sender(&two).await;
+    }
+    expected.sort_unstable();
+    let (mut path, mut sizes, mut seen) = ("/api/senders?limit=2".to_owned(), Vec::new(), Vec::new());
+    loop {
+        let request = place.http.get(format!("http://{}{path}", place.address)).bearer_auth(&one.token);
+        let answer = request.send().await.unwrap();
+        let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        let page: Vec<Value> = answer.json().await.unwrap();
+        sizes.push(page.len());
+        seen.extend(page.iter().map(|view| view["id"].as_str().unwrap().to_owned()));
+        let Some(link) = link else { break };
+        path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+    }
+    assert_eq!((sizes, seen), (vec![2, 2, 1], expected));
+
+    let token = Some(one.token.as_str());
+    for (query, field) in
+        [("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("after=str_1", "after")]
+    {
+        for list in ["senders", "streams"] {
+            let query = if list == "streams" { query.replace("str_", "snd_") } else { query.to_owned() };
+            let (status, problem) =
+                place.call("GET", &format!("/api/{list}?{query}"), token, Body::None).await;
+            assert_eq!((status, &problem["field"]), (422, &json!(field)), "{list} {query}: {problem}");
+        }
+    }
+    let (status, problem) = place.call("GET", "/api/streams?all=maybe", token, Body::None).await;
+    assert_eq!((status, &problem["field"]), (422, &json!("all")));
 }
 
 #[tokio::test]

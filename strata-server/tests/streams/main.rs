@@ -70,6 +70,31 @@ async fn a_stream_lives_from_start_to_stop() {
 }
 
 #[tokio::test]
+async fn running_streams_and_their_history_come_in_pages_newest_first() {
+    let world = World::new(|_| {}).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let agent = world.agent(Manner::Willing).await;
+        let (status, view) = world.start_stream(&agent.sender, start_body()).await;
+        assert_eq!(status, StatusCode::CREATED, "{view}");
+        ids.push(view["id"].as_str().unwrap().to_owned());
+    }
+    ids.sort_unstable();
+    for query in ["", "all=true&"] {
+        let page = async |rest: &str| {
+            let path = format!("/api/streams?{query}{rest}");
+            let listed = world.call(Method::GET, &path, None).await.1;
+            listed.as_array().unwrap().iter().map(|view| view["id"].as_str().unwrap().to_owned()).collect()
+        };
+        let (first, second): (Vec<String>, Vec<String>) =
+            (page("limit=1").await, page(&format!("limit=1&after={}", ids[1])).await);
+        assert_eq!((first, second), (vec![ids[1].clone()], vec![ids[0].clone()]), "{query}");
+        let after_the_last: Vec<String> = page(&format!("after={}", ids[0])).await;
+        assert!(after_the_last.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn of_two_starts_at_once_one_wins() {
     let world = World::new(|_| {}).await;
     let agent = world.agent(Manner::Willing).await;
