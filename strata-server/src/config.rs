@@ -227,8 +227,12 @@ pub struct HttpConfig {
     pub request_timeout_s: u64,
     /// Login attempts per minute and address (default 30).
     pub logins_per_min_address: u32,
-    /// Login attempts per minute and account (default 10).
+    /// Login attempts per minute for one account from one address (default 10). A stranger who tries
+    /// passwords is refused; the account's owner at another address is not.
     pub logins_per_min_account: u32,
+    /// Login attempts per minute for one account from all addresses together (default 100): more than
+    /// `logins_per_min_account`, so that it takes that many times the addresses to lock an account.
+    pub logins_per_min_account_total: u32,
     /// Events waiting for one live WebSocket before it is told `lagged` (default 256).
     pub live_queue: usize,
     /// Topics one live WebSocket may subscribe (default 256).
@@ -246,6 +250,7 @@ impl Default for HttpConfig {
             request_timeout_s: 30,
             logins_per_min_address: 30,
             logins_per_min_account: 10,
+            logins_per_min_account_total: 100,
             live_queue: 256,
             live_topics: 256,
             live_connections: 20_000,
@@ -260,6 +265,11 @@ impl HttpConfig {
         at_least("http.request_timeout_s", self.request_timeout_s, 1)?;
         at_least("http.logins_per_min_address", self.logins_per_min_address.into(), 1)?;
         at_least("http.logins_per_min_account", self.logins_per_min_account.into(), 1)?;
+        at_least(
+            "http.logins_per_min_account_total",
+            self.logins_per_min_account_total.into(),
+            self.logins_per_min_account.into(),
+        )?;
         at_least("http.live_queue", self.live_queue as u64, 1)?;
         at_least("http.live_topics", self.live_topics as u64, 1)?;
         at_least("http.live_connections", self.live_connections as u64, 1)

@@ -195,6 +195,11 @@ impl Users {
         Ok(self.store.token_epoch(user).await? == Some(epoch))
     }
 
+    /// Whose address this is, disabled users included.
+    pub(crate) async fn id_of(&self, email: &str) -> Result<Option<UserId>, StoreError> {
+        Ok(self.store.user_by_email(&email.trim().to_lowercase()).await?.map(|row| row.id))
+    }
+
     async fn of_address(&self, email: &str) -> Result<UserRow, UserError> {
         let email = email.trim().to_lowercase();
         self.store.user_by_email(&email).await?.ok_or(UserError::NotFound(email))

@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::request::Parts;
 use std::net::IpAddr;
 use strata_proto::control::{ErrorCode, LoginRequest, LoginTokens, RefreshRequest};
+use strata_proto::id::UserId;
 use strata_proto::token::Secret;
 
 use super::caller::{bearer, peer_address};
@@ -18,9 +19,10 @@ pub(super) async fn login(
     Body(body): Body<LoginRequest>,
 ) -> Result<Json<LoginTokens>, ApiError> {
     app.login_limit().check_address(from.address)?;
-    app.login_limit().check_account(&body.email)?;
+    app.login_limit().check_account(&body.email, from.address)?;
     // A caller that goes away while it waits for the hash costs no hash.
-    let checked = app.users().check(&body.email, body.password).await;
+    let LoginRequest { email, password } = body;
+    let checked = app.users().check(&email, password).await;
     let own = app.clone();
     let login = async move {
         let tokens = match checked {
@@ -29,9 +31,14 @@ pub(super) async fn login(
         };
         own.metrics().user_login(tokens.is_ok());
         match &tokens {
-            Ok(tokens) => audit(&own, tokens.user.id.to_string(), "user.login", &from).await,
+            Ok(tokens) => {
+                let user = &tokens.user.id;
+                audit(&own, user.to_string(), "user.login", Some(user), &from).await;
+            }
             Err(UserError::Credentials) => {
-                audit(&own, "anonymous".to_owned(), "user.login_failed", &from).await;
+                // Not what was typed: people type their password into the wrong field.
+                let tried = own.users().id_of(&email).await?;
+                audit(&own, "anonymous".to_owned(), "user.login_failed", tried.as_ref(), &from).await;
             }
             Err(_) => {}
         }
@@ -57,7 +64,7 @@ pub(super) async fn refresh(
         let tokens = own.users().refresh(&token).await;
         if let Err(UserError::Refresh(crate::store::RefreshRefusal::Reused)) = &tokens {
             let from = From { address, token: None };
-            audit(&own, "anonymous".to_owned(), "user.refresh_token_reused", &from).await;
+            audit(&own, "anonymous".to_owned(), "user.refresh_token_reused", None, &from).await;
         }
         Ok(Json(tokens?))
     };
@@ -78,12 +85,12 @@ impl FromRequestParts<App> for From {
     }
 }
 
-async fn audit(app: &App, actor: String, action: &str, from: &From) {
+async fn audit(app: &App, actor: String, action: &str, target: Option<&UserId>, from: &From) {
     let entry = crate::store::AuditEntry {
         at: crate::clock::wall(),
         actor,
         action: action.to_owned(),
-        target: None,
+        target: target.map(UserId::to_string),
         address: from.address.map(|address| address.to_string()),
         detail: None,
     };

@@ -85,8 +85,7 @@ async fn an_access_token_ends_with_the_password_and_with_the_user() {
     let (_, before) = login(&place, "ann@example.com", PASSWORD).await;
     assert_eq!(may_look(&place, &before).await, 200);
     users.set_password("ann@example.com", Secret::new("another horse")).await.unwrap();
-    let (status, problem) =
-        place.call("GET", "/api/senders", before["token"].as_str(), Body::None).await;
+    let (status, problem) = place.call("GET", "/api/senders", before["token"].as_str(), Body::None).await;
     assert_eq!((status, &problem["code"]), (401, &json!("token_invalid")));
 
     // In the same second, too, the new login is good.
@@ -104,7 +103,11 @@ async fn an_access_token_ends_with_the_password_and_with_the_user() {
     assert!(matches!(users.disable("bob@example.com").await, Err(UserError::NotFound(_))));
     let entries = place.server.store().audit_entries(100).await.unwrap();
     for action in ["user.create", "user.set_password", "user.disable", "user.enable"] {
-        assert_eq!(entries.iter().filter(|e| e.action == action && e.actor == "system").count(), 1, "{action}");
+        assert_eq!(
+            entries.iter().filter(|e| e.action == action && e.actor == "system").count(),
+            1,
+            "{action}"
+        );
     }
 }
 
@@ -117,7 +120,21 @@ async fn an_access_token_is_no_refresh_token() {
 }
 
 #[tokio::test]
-async fn tries_are_limited_per_account_from_wherever_they_come() {
+async fn a_wrong_login_is_audited_with_the_address_it_came_from() {
+    let place = Place::new().await;
+    place.user("ann", Role::Operator, None).await;
+    login(&place, "ann@example.com", "wrong").await;
+    let entries = place.server.store().audit_entries(1).await.unwrap();
+    assert_eq!((entries[0].action.as_str(), entries[0].actor.as_str()), ("user.login_failed", "anonymous"));
+    assert_eq!(entries[0].address.as_deref(), Some("127.0.0.1"));
+    assert!(entries[0].target.is_some(), "whose password was tried");
+    login(&place, "bob@example.com", "wrong").await;
+    let entries = place.server.store().audit_entries(1).await.unwrap();
+    assert_eq!((entries[0].action.as_str(), entries[0].target.as_deref()), ("user.login_failed", None));
+}
+
+#[tokio::test]
+async fn tries_are_limited_per_account() {
     let place = Place::with(|config| config.http.logins_per_min_account = 3).await;
     place.user("ann", Role::Operator, None).await;
     for _ in 0..3 {
