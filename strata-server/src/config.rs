@@ -237,6 +237,11 @@ pub struct HttpConfig {
     pub live_queue: usize,
     /// Topics one live WebSocket may subscribe (default 256).
     pub live_topics: usize,
+    /// Requests per second one live WebSocket may send on average (default 10). One too many is answered
+    /// `rate_limited` and not served.
+    pub live_requests_per_s: u32,
+    /// Requests it may send at once (default 100). So many refused ones in a row close it with 1008.
+    pub live_request_burst: u32,
     /// Live WebSockets at once; more are refused with 503 (default 20000).
     pub live_connections: usize,
     /// Whether `GET /metrics` is served; it shows totals only, no names (default true).
@@ -253,6 +258,8 @@ impl Default for HttpConfig {
             logins_per_min_account_total: 100,
             live_queue: 256,
             live_topics: 256,
+            live_requests_per_s: 10,
+            live_request_burst: 100,
             live_connections: 20_000,
             metrics: true,
         }
@@ -272,6 +279,8 @@ impl HttpConfig {
         )?;
         at_least("http.live_queue", self.live_queue as u64, 1)?;
         at_least("http.live_topics", self.live_topics as u64, 1)?;
+        at_least("http.live_requests_per_s", self.live_requests_per_s.into(), 1)?;
+        at_least("http.live_request_burst", self.live_request_burst.into(), 1)?;
         at_least("http.live_connections", self.live_connections as u64, 1)
     }
 

@@ -1,7 +1,8 @@
 //! `WS /api/ws`: live events for dashboards and programs.
 //!
 //! The first frame carries the access token. Each topic subscribed is answered with a snapshot, then come
-//! its events. Who is too slow is told `lagged` and gets fresh snapshots. Renew the token by sending
+//! its events. Who asks too often is answered `rate_limited`, and closed with 1008 when that does not help.
+//! Who is too slow is told `lagged` and gets fresh snapshots. Renew the token by sending
 //! another before the old one expires; otherwise the connection is closed with 1008, as it is within a
 //! ping's interval when the user is disabled or gets a new password.
 
@@ -24,6 +25,7 @@ use super::upgrade::{Socket, Upgrade};
 use super::{ApiError, App, Caller};
 use crate::event::{Delivery, Subscriber};
 use crate::fleet::Scope;
+use crate::session::bucket::{Admission, Flood};
 use crate::session::{Close, driver};
 
 pub(super) async fn connect(State(app): State<App>, upgrade: Upgrade) -> Response {
@@ -46,6 +48,11 @@ async fn serve(socket: Socket, app: App) {
         silence_timeout: Duration::from_secs(session.silence_timeout_s),
         login_timeout: Duration::from_secs(session.login_timeout_s),
         write_timeout: Duration::from_secs(session.write_timeout_s),
+        flood: Flood::new(
+            crate::clock::mono(),
+            app.config().http.live_request_burst,
+            app.config().http.live_requests_per_s,
+        ),
         app,
     };
     if let Err(Some(why)) = live.run().await {
@@ -63,6 +70,7 @@ struct Live {
     silence_timeout: Duration,
     login_timeout: Duration,
     write_timeout: Duration,
+    flood: Flood,
 }
 
 /// Why it ended: we close for a reason, or the peer is gone.
@@ -93,11 +101,7 @@ impl Live {
             let expiry = self.token_life();
             tokio::select! {
                 asked = self.next_request() => {
-                    let asked = asked?;
-                    if asked.request.token.is_some() {
-                        self.renew(&asked.request).await?;
-                    }
-                    self.apply(subscriber, asked).await?;
+                    self.serve(subscriber, asked?).await?;
                 }
                 delivery = subscriber.next() => self.deliver(subscriber, delivery).await?,
                 _ = ping.tick() => {
@@ -117,6 +121,22 @@ impl Live {
         }
     }
 
+    /// One request after the first, if there are not too many.
+    async fn serve(&mut self, subscriber: &mut Subscriber, asked: Asked) -> Result<(), End> {
+        match self.flood.admit(crate::clock::mono()) {
+            Admission::Served => {}
+            Admission::Refused => {
+                let message = "too many requests; wait before sending this one again";
+                return self.send(&LiveFrame::Error(Fault::new(ErrorCode::RATE_LIMITED, message))).await;
+            }
+            Admission::Flooding => return Err(Some(Close::Policy("too many requests"))),
+        }
+        if asked.request.token.is_some() {
+            self.renew(&asked.request).await?;
+        }
+        self.apply(subscriber, asked).await
+    }
+
     async fn apply(&mut self, subscriber: &mut Subscriber, asked: Asked) -> Result<(), End> {
         let Asked { request, fault } = asked;
         if let Some(fault) = fault {
@@ -125,8 +145,10 @@ impl Live {
         for topic in &request.unsubscribe {
             subscriber.unsubscribe(topic);
         }
+        let limit = self.app.config().http.live_topics;
         for (index, topic) in request.subscribe.into_iter().enumerate() {
-            if subscriber.topics().len() >= self.app.config().http.live_topics {
+            // Each one asked for costs a snapshot, also one that is subscribed already or not there.
+            if index >= limit || subscriber.topics().len() >= limit {
                 let message = "too many topics; unsubscribe some, or use a wildcard";
                 let fault = Fault::new(ErrorCode::RATE_LIMITED, message);
                 self.send(&LiveFrame::Error(fault.with_field(format!("subscribe[{index}]")))).await?;

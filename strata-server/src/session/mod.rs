@@ -11,7 +11,7 @@
 //!      └───────────┘ └── outbox ◄── Connection ◄── Fleet::request
 //! ```
 
-mod bucket;
+pub(crate) mod bucket;
 pub(crate) mod connection;
 pub(crate) mod driver;
 pub(crate) mod gate;

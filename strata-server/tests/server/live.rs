@@ -1,7 +1,10 @@
 //! `/api/ws`: snapshots, events, ownership, lag.
 
+use futures_util::SinkExt as _;
 use serde_json::{Value, json};
 use strata_proto::control::{Role, Topic};
+
+use tungstenite::Message;
 
 use crate::place::{Place, User, Wire, now, status};
 
@@ -175,6 +178,53 @@ async fn a_client_may_not_subscribe_without_end() {
     assert_eq!(wire.hear().await["type"], "snapshot");
     let refused = wire.hear().await;
     assert_eq!((&refused["code"], &refused["field"]), (&json!("rate_limited"), &json!("subscribe[1]")));
+}
+
+#[tokio::test]
+async fn one_request_may_not_ask_for_snapshots_without_end() {
+    let place = Place::with(|config| config.http.live_topics = 3).await;
+    let admin = place.admin().await;
+    let mut wire = listen(&place, &admin, &["stream:*"; 100]).await;
+    for _ in 0..3 {
+        assert_eq!(wire.hear().await["type"], "snapshot");
+    }
+    let refused = wire.hear().await;
+    assert_eq!((&refused["code"], &refused["field"]), (&json!("rate_limited"), &json!("subscribe[3]")));
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_often_is_refused_and_one_that_does_not_heed_it_is_closed() {
+    let place = Place::with(|config| {
+        config.http.live_request_burst = 50;
+        config.http.live_requests_per_s = 1;
+    })
+    .await;
+    let admin = place.admin().await;
+    let mut wire = listen(&place, &admin, &["stream:*"]).await;
+    assert_eq!(wire.hear().await["type"], "snapshot");
+    let ask = r#"{"subscribe":["stream:*"]}"#;
+    let mut asked = 0;
+    let refused = loop {
+        wire.text(ask).await;
+        asked += 1;
+        let answer = wire.hear().await;
+        if answer["type"] != "snapshot" {
+            break answer;
+        }
+    };
+    assert!(asked > 50, "{asked}");
+    assert_eq!((&refused["type"], &refused["code"]), (&json!("error"), &json!("rate_limited")), "{refused}");
+    // It lives: what it subscribed is heard.
+    let seq = publish(&place, &admin, "stream:str_1", 1);
+    assert_eq!(wire.hear().await["seq"], json!(seq));
+
+    // The connection may end while this is still being written.
+    for _ in 0..1000 {
+        if wire.socket.send(Message::text(ask)).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(wire.closed().await, 1008);
 }
 
 fn publish(place: &Place, owner: &User, topic: &str, data: u64) -> u64 {

@@ -28,7 +28,7 @@ pub(crate) use login::{Accepted, Attempt, Verdict, decode_base64};
 use login::{Asks, attempt_of, signed};
 
 use super::Close;
-use super::bucket::Bucket;
+use super::bucket::{Admission, Flood};
 use crate::clock::Now;
 use crate::config::SessionConfig;
 use crate::store::DeviceInfo;
@@ -91,8 +91,7 @@ pub(crate) struct Session {
     login: Login,
     open: Option<Open>,
     closed: bool,
-    bucket: Bucket,
-    refused: u32,
+    flood: Flood,
     last_heard: Instant,
     next_ping: Instant,
     random: u64,
@@ -170,8 +169,7 @@ impl Session {
             login: Login::None,
             open: None,
             closed: false,
-            bucket: Bucket::new(now.mono, limits.burst, limits.per_second),
-            refused: 0,
+            flood: Flood::new(now.mono, limits.burst, limits.per_second),
             last_heard: now.mono,
             next_ping: now.mono + limits.ping_interval,
             random: seed,
@@ -245,10 +243,13 @@ impl Session {
     }
 
     fn on_text(&mut self, now: Now, text: &str) {
-        if !self.bucket.take(now.mono) {
-            return self.on_flood(now, text);
+        match self.flood.admit(now.mono) {
+            Admission::Served => {}
+            Admission::Refused if self.open.is_some() => return self.on_too_many(now, text),
+            Admission::Refused | Admission::Flooding => {
+                return self.close(Close::Policy("too many messages"));
+            }
         }
-        self.refused = 0;
         let raw = match RawEnvelope::decode(text) {
             Ok(raw) => raw,
             Err(error) => {
@@ -276,11 +277,7 @@ impl Session {
         }
     }
 
-    fn on_flood(&mut self, now: Now, text: &str) {
-        self.refused += 1;
-        if self.open.is_none() || self.refused > self.limits.burst {
-            return self.close(Close::Policy("too many messages"));
-        }
+    fn on_too_many(&mut self, now: Now, text: &str) {
         self.fail(
             now,
             id_of(text),
