@@ -15,7 +15,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use strata_proto::control::{Role, SenderView, Topic};
 use strata_proto::token::Secret;
-use strata_server::event::Delivery;
+use strata_server::event::{Delivery, Room};
 use strata_server::fleet::{NewUser, Scope};
 use strata_server::tls::{self, Identity, ServeLimits};
 use strata_server::{Config, Server};
@@ -58,7 +58,7 @@ async fn senders(State(server): State<Server>) -> Json<Vec<SenderView>> {
 
 /// Everything that happens arrives as a JSON text, as dashboards get it on `/api/ws`.
 async fn hear(server: Server) {
-    let mut subscriber = server.events().subscriber(Scope::All, 256);
+    let mut subscriber = server.events().subscriber(Scope::All, Room::default());
     subscriber.subscribe(Topic::AllSenders);
     subscriber.subscribe(Topic::AllStreams);
     loop {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use strata_proto::control::{InterfacesScan, InterfacesScanResult, LogsGet, LogsGetResult, Role, Topic};
 use strata_proto::id::{SenderId, UserId};
 use strata_proto::token::{EnrollUri, Secret};
-use strata_server::event::Subscriber;
+use strata_server::event::{Room, Subscriber};
 use strata_server::fleet::{NewUser, Scope};
 use strata_server::tls::{self, Identity, ServeLimits};
 use strata_server::{Config, Server};
@@ -56,7 +56,7 @@ impl ControlPlane {
     }
 
     fn events(&self) -> Subscriber {
-        let mut events = self.server.events().subscriber(Scope::All, 64);
+        let mut events = self.server.events().subscriber(Scope::All, Room::default());
         events.subscribe(Topic::AllSenders);
         events
     }

@@ -9,6 +9,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::control::StreamsConfig;
+use crate::event::Room;
 
 /// Everything a control plane needs to know. Unknown keys are an error.
 #[derive(Debug, Clone, Deserialize)]
@@ -114,6 +115,8 @@ pub struct SessionConfig {
     pub message_burst: u32,
     /// Messages waiting for a slow agent before it is disconnected (default 64).
     pub outgoing_queue: usize,
+    /// Bytes of these messages, all together (default 1 MiB); one message alone may be larger.
+    pub outgoing_queue_bytes: usize,
     /// Commands that may wait for one agent's answer (default 32).
     pub pending_requests: usize,
     /// Seconds one write may take (default 10).
@@ -143,6 +146,7 @@ impl Default for SessionConfig {
             messages_per_s: 50,
             message_burst: 200,
             outgoing_queue: 64,
+            outgoing_queue_bytes: 1024 * 1024,
             pending_requests: 32,
             write_timeout_s: 10,
             max_connections: 20_000,
@@ -164,6 +168,7 @@ impl SessionConfig {
         at_least("session.messages_per_s", self.messages_per_s.into(), 1)?;
         at_least("session.message_burst", self.message_burst.into(), 1)?;
         at_least("session.outgoing_queue", self.outgoing_queue as u64, 1)?;
+        at_least("session.outgoing_queue_bytes", self.outgoing_queue_bytes as u64, 1024)?;
         at_least("session.pending_requests", self.pending_requests as u64, 1)?;
         at_least("session.write_timeout_s", self.write_timeout_s, 1)?;
         at_least("session.max_connections", self.max_connections as u64, 1)?;
@@ -235,6 +240,8 @@ pub struct HttpConfig {
     pub logins_per_min_account_total: u32,
     /// Events waiting for one live WebSocket before it is told `lagged` (default 256).
     pub live_queue: usize,
+    /// Bytes of these events, all together (default 1 MiB); one event alone may be larger.
+    pub live_queue_bytes: usize,
     /// Topics one live WebSocket may subscribe (default 256).
     pub live_topics: usize,
     /// Requests per second one live WebSocket may send on average (default 10). One too many is answered
@@ -256,7 +263,8 @@ impl Default for HttpConfig {
             logins_per_min_address: 30,
             logins_per_min_account: 10,
             logins_per_min_account_total: 100,
-            live_queue: 256,
+            live_queue: Room::default().events,
+            live_queue_bytes: Room::default().bytes,
             live_topics: 256,
             live_requests_per_s: 10,
             live_request_burst: 100,
@@ -278,6 +286,7 @@ impl HttpConfig {
             self.logins_per_min_account.into(),
         )?;
         at_least("http.live_queue", self.live_queue as u64, 1)?;
+        at_least("http.live_queue_bytes", self.live_queue_bytes as u64, 1024)?;
         at_least("http.live_topics", self.live_topics as u64, 1)?;
         at_least("http.live_requests_per_s", self.live_requests_per_s.into(), 1)?;
         at_least("http.live_request_burst", self.live_request_burst.into(), 1)?;

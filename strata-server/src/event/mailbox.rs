@@ -1,4 +1,4 @@
-//! A subscriber's queue: bounded, emptied when it overflows.
+//! A subscriber's queue: bounded in events and bytes, emptied when it overflows.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -19,23 +19,40 @@ pub enum Delivery {
     },
 }
 
+/// How much may wait for one subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Events; at least one.
+    pub events: usize,
+    /// Bytes of them all together; one event alone may be larger.
+    pub bytes: usize,
+}
+
+impl Default for Room {
+    /// 256 events, 1 MiB.
+    fn default() -> Self {
+        Self { events: 256, bytes: 1024 * 1024 }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Mailbox {
     queue: Mutex<Queue>,
-    limit: usize,
+    room: Room,
     wake: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Bytes>,
+    bytes: usize,
     missed: u64,
     last_seq: u64,
 }
 
 impl Mailbox {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { queue: Mutex::default(), limit: limit.max(1), wake: Notify::new() }
+    pub(super) fn new(room: Room) -> Self {
+        Self { queue: Mutex::default(), room, wake: Notify::new() }
     }
 
     /// Adds an event; one that came by another topic already is skipped.
@@ -49,10 +66,12 @@ impl Mailbox {
             queue.missed += 1;
             return;
         }
-        if queue.waiting.len() >= self.limit {
+        if queue.is_full(self.room, event.len()) {
             queue.missed = queue.waiting.len() as u64 + 1;
             queue.waiting = VecDeque::new();
+            queue.bytes = 0;
         } else {
+            queue.bytes += event.len();
             queue.waiting.push_back(event.clone());
         }
         drop(queue);
@@ -73,6 +92,15 @@ impl Mailbox {
         if queue.missed > 0 {
             return Some(Delivery::Lagged { missed: std::mem::take(&mut queue.missed) });
         }
-        queue.waiting.pop_front().map(Delivery::Event)
+        let event = queue.waiting.pop_front()?;
+        queue.bytes -= event.len();
+        Some(Delivery::Event(event))
+    }
+}
+
+impl Queue {
+    /// Whether an event of so many bytes has no room; alone every one has.
+    fn is_full(&self, room: Room, bytes: usize) -> bool {
+        !self.waiting.is_empty() && (self.waiting.len() >= room.events || self.bytes + bytes > room.bytes)
     }
 }

@@ -20,7 +20,7 @@ use strata_proto::time::Timestamp;
 use crate::fleet::Scope;
 use mailbox::Mailbox;
 
-pub use mailbox::Delivery;
+pub use mailbox::{Delivery, Room};
 
 /// The hub; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -77,9 +77,9 @@ impl Events {
         seq
     }
 
-    /// A subscriber that hears nothing yet, within `scope`, with room for `limit` waiting events.
+    /// A subscriber that hears nothing yet, within `scope`, with `room` for waiting events.
     #[must_use]
-    pub fn subscriber(&self, scope: Scope, limit: usize) -> Subscriber {
+    pub fn subscriber(&self, scope: Scope, room: Room) -> Subscriber {
         let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
         hub.next_subscriber += 1;
         Subscriber {
@@ -87,7 +87,7 @@ impl Events {
             id: hub.next_subscriber,
             scope,
             topics: Vec::new(),
-            mailbox: Arc::new(Mailbox::new(limit)),
+            mailbox: Arc::new(Mailbox::new(room)),
         }
     }
 

@@ -11,6 +11,10 @@ fn sender(name: &str) -> Topic {
     Topic::Sender(format!("snd_{name}").parse().unwrap())
 }
 
+fn room(events: usize) -> Room {
+    Room { events, bytes: 10_000 }
+}
+
 fn at() -> Timestamp {
     Timestamp::from_unix_millis(1_000)
 }
@@ -32,8 +36,8 @@ fn names(subscriber: &mut Subscriber) -> Vec<String> {
 #[test]
 fn hears_what_it_asked_for_once_and_only_of_its_account() {
     let events = Events::new();
-    let mut mine = events.subscriber(Scope::Account(user("a")), 8);
-    let mut all = events.subscriber(Scope::All, 8);
+    let mut mine = events.subscriber(Scope::Account(user("a")), room(8));
+    let mut all = events.subscriber(Scope::All, room(8));
     assert_eq!(mine.subscribe(sender("1")), 0);
     mine.subscribe(Topic::AllSenders);
     all.subscribe(Topic::AllSenders);
@@ -53,7 +57,7 @@ fn hears_what_it_asked_for_once_and_only_of_its_account() {
 #[test]
 fn the_frame_is_a_live_event() {
     let events = Events::new();
-    let mut subscriber = events.subscriber(Scope::All, 8);
+    let mut subscriber = events.subscriber(Scope::All, room(8));
     subscriber.subscribe(sender("1"));
     events.publish(at(), &user("a"), sender("1"), "sender.presence", &json!({"presence": "online"}));
     let Some(Delivery::Event(text)) = subscriber.next().now_or_never() else { panic!("no event") };
@@ -66,7 +70,7 @@ fn the_frame_is_a_live_event() {
 #[test]
 fn a_slow_subscriber_is_told_how_much_it_missed() {
     let events = Events::new();
-    let mut subscriber = events.subscriber(Scope::All, 2);
+    let mut subscriber = events.subscriber(Scope::All, room(2));
     subscriber.subscribe(Topic::AllSenders);
     for n in 0..5 {
         events.publish(at(), &user("a"), sender("1"), "tick", &n);
@@ -77,9 +81,24 @@ fn a_slow_subscriber_is_told_how_much_it_missed() {
 }
 
 #[test]
+fn what_waits_is_bounded_by_bytes_and_one_event_alone_always_has_room() {
+    let events = Events::new();
+    let mut subscriber = events.subscriber(Scope::All, Room { events: 8, bytes: 500 });
+    subscriber.subscribe(Topic::AllSenders);
+    events.publish(at(), &user("a"), sender("1"), "large", &"x".repeat(1000));
+    assert_eq!(names(&mut subscriber), ["1:large"]);
+    for _ in 0..2 {
+        events.publish(at(), &user("a"), sender("1"), "half", &"x".repeat(200));
+    }
+    assert_eq!(names(&mut subscriber), ["lagged 2"]);
+    events.publish(at(), &user("a"), sender("1"), "half", &"x".repeat(200));
+    assert_eq!(names(&mut subscriber), ["4:half"]);
+}
+
+#[test]
 fn a_dropped_subscriber_leaves_nothing_behind() {
     let events = Events::new();
-    let mut subscriber = events.subscriber(Scope::All, 2);
+    let mut subscriber = events.subscriber(Scope::All, room(2));
     subscriber.subscribe(Topic::AllSenders);
     drop(subscriber);
     assert!(events.hub.lock().unwrap().index.is_empty());

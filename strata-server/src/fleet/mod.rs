@@ -108,6 +108,7 @@ impl Fleet {
         let settings = Settings {
             limits: Limits {
                 outgoing: config.session.outgoing_queue,
+                outgoing_bytes: config.session.outgoing_queue_bytes,
                 pending: config.session.pending_requests,
             },
             token_ttl: Duration::from_secs(config.session.token_ttl_s),

@@ -23,7 +23,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 use super::agent::full;
 use super::upgrade::{Socket, Upgrade};
 use super::{ApiError, App, Caller};
-use crate::event::{Delivery, Subscriber};
+use crate::event::{Delivery, Room, Subscriber};
 use crate::fleet::Scope;
 use crate::session::bucket::{Admission, Flood};
 use crate::session::{Close, driver};
@@ -85,8 +85,9 @@ impl Live {
             return Err(Some(Close::Policy("the first frame must carry a token")));
         }
         let caller = self.check_token(&request).await?;
-        let limit = self.app.config().http.live_queue;
-        let mut subscriber = self.app.events().subscriber(caller.scope(), limit);
+        let http = &self.app.config().http;
+        let room = Room { events: http.live_queue, bytes: http.live_queue_bytes };
+        let mut subscriber = self.app.events().subscriber(caller.scope(), room);
         self.caller = Some(caller);
         self.send(&LiveFrame::Ready { seq: self.app.events().seq() }).await?;
         self.apply(&mut subscriber, Asked { request, fault }).await?;

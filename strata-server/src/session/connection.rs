@@ -103,15 +103,25 @@ pub(crate) struct Connection {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) outgoing: usize,
+    pub(crate) outgoing_bytes: usize,
     pub(crate) pending: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     outgoing: VecDeque<String>,
+    outgoing_bytes: usize,
     pending: HashMap<MessageId, (CommandKind, oneshot::Sender<Reply>)>,
     closing: Option<Close>,
     gone: bool,
+}
+
+impl State {
+    /// Whether a message of so many bytes has no room; alone every one has.
+    fn is_full(&self, limits: Limits, bytes: usize) -> bool {
+        let many = self.outgoing.len() >= limits.outgoing;
+        many || (!self.outgoing.is_empty() && self.outgoing_bytes + bytes > limits.outgoing_bytes)
+    }
 }
 
 /// What the driver of a connection finds in its outbox.
@@ -161,7 +171,7 @@ impl Connection {
         if state.pending.len() >= self.limits.pending {
             return Err(Refusal::Busy);
         }
-        if state.outgoing.len() >= self.limits.outgoing {
+        if state.is_full(self.limits, text.len()) {
             state.closing = Some(Close::SlowPeer);
             drop(state);
             self.wake.notify_one();
@@ -169,6 +179,7 @@ impl Connection {
         }
         let (reply, answer) = oneshot::channel();
         state.pending.insert(id.clone(), (kind, reply));
+        state.outgoing_bytes += text.len();
         state.outgoing.push_back(text);
         drop(state);
         self.wake.notify_one();
@@ -204,6 +215,7 @@ impl Connection {
         state.gone = true;
         state.pending = HashMap::new();
         state.outgoing = VecDeque::new();
+        state.outgoing_bytes = 0;
     }
 
     /// The next thing to write. A wish to close goes before everything that waits. Cancel safe.
@@ -222,6 +234,7 @@ impl Connection {
             return Some(Outgoing::Close(why));
         }
         let text = state.outgoing.pop_front()?;
+        state.outgoing_bytes -= text.len();
         if state.outgoing.is_empty() {
             state.outgoing = VecDeque::new();
         }
@@ -230,5 +243,30 @@ impl Connection {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use strata_proto::time::Timestamp;
+
+    use super::*;
+
+    fn send(connection: &Connection, n: u8, bytes: usize) -> Result<(), Refusal> {
+        let id = MessageId::generate(Timestamp::from_unix_millis(0), [n; 10]);
+        connection.send(&id, CommandKind::InterfacesScan, "x".repeat(bytes)).map(drop)
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_bytes_and_one_message_alone_always_has_room() {
+        let limits = Limits { outgoing: 64, outgoing_bytes: 100, pending: 32 };
+        let connection = Connection::new(1, None, limits);
+        assert_eq!(send(&connection, 1, 500), Ok(()));
+        assert!(matches!(connection.outgoing().now_or_never(), Some(Outgoing::Text(_))));
+        assert_eq!((send(&connection, 2, 60), send(&connection, 3, 40)), (Ok(()), Ok(())));
+        assert!(matches!(connection.outgoing().now_or_never(), Some(Outgoing::Text(_))));
+        assert_eq!(send(&connection, 4, 61), Err(Refusal::Gone));
+        assert_eq!(connection.outgoing().now_or_never(), Some(Outgoing::Close(Close::SlowPeer)));
     }
 }
