@@ -45,8 +45,9 @@ impl Shared {
     fn adopt(self: &Arc<Self>, mut row: StreamRow, receiver: Receiver) -> Job {
         tracing::info!(stream = %row.id, pid = receiver.pid(), ports = ?receiver.ports(), "receiver found again");
         row.ports = receiver.ports().to_vec();
-        if !self.claim(&row.ports) {
-            // Two receivers cannot hold the same port; the pool is then merely too careful.
+        let holds_ports = self.claim(&row.ports);
+        if !holds_ports {
+            // They are another stream's, or of no pair of the pool: not this one's to give back.
             tracing::error!(stream = %row.id, ports = ?row.ports, "ports of a receiver are taken");
         }
         // The agent's own word came before the restart: only the receiver is left to be drained.
@@ -61,6 +62,7 @@ impl Shared {
         let life = Life::adopt(self.graces(&row), row.state, known, crate::clock::mono());
         let launch = self.launch(&row);
         let active = self.enlist(row, false);
+        active.lock().holds_ports = holds_ports;
         let task = Task::new(Arc::clone(self), active, life, launch).adopting(receiver, ended);
         Job::Run(Box::new(task))
     }

@@ -114,6 +114,21 @@ async fn a_task_that_breaks_off_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_found_receiver_whose_ports_are_anothers_gives_none_back() {
+    let rig = Rig::new().await;
+    let row = rig.row("str_found");
+    assert!(rig.shared().claim(&row.ports), "another stream has them");
+    assert!(rig.shared().store.insert_stream(&row).await.unwrap());
+    let socket = UnixListener::bind(rig.shared().socket(&row.id)).unwrap();
+    let receiver = tokio::spawn(receiver(socket, row.id.clone()));
+    let jobs = rig.shared().recover().await.unwrap();
+    assert!(matches!(jobs.as_slice(), [Job::Run(_)]));
+    rig.shared().release_of(&rig.shared().by_id(&row.id).unwrap());
+    assert!(!rig.shared().claim(&row.ports), "they are still the other's");
+    receiver.abort();
+}
+
+#[tokio::test]
 async fn an_end_that_the_database_refuses_is_written_later() {
     let rig = Rig::new().await;
     let active = rig.stream().await;
