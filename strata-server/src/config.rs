@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use strata_proto::control::JOURNAL_MESSAGES;
 use strata_proto::token::Fingerprint;
 use thiserror::Error;
 use url::Url;
@@ -111,7 +112,9 @@ pub struct SessionConfig {
     pub max_login_bytes: usize,
     /// Messages per second one agent may send on average (default 50).
     pub messages_per_s: u32,
-    /// Messages it may send at once (default 200).
+    /// Messages it may send at once (default 1280: the journal of an agent that was away, at most
+    /// [`JOURNAL_MESSAGES`], and what it has to say besides). So
+    /// many refused ones in a row close its connection with 1008.
     pub message_burst: u32,
     /// Messages waiting for a slow agent before it is disconnected (default 64).
     pub outgoing_queue: usize,
@@ -144,7 +147,7 @@ impl Default for SessionConfig {
             max_message_bytes: strata_proto::control::MAX_MESSAGE_BYTES,
             max_login_bytes: 16 * 1024,
             messages_per_s: 50,
-            message_burst: 200,
+            message_burst: MESSAGE_BURST,
             outgoing_queue: 64,
             outgoing_queue_bytes: 1024 * 1024,
             pending_requests: 32,
@@ -315,6 +318,9 @@ impl ConfigError {
         Self { key: key.into(), reason: reason.into() }
     }
 }
+
+/// A journal, and room for what else an agent says in the meantime.
+const MESSAGE_BURST: u32 = JOURNAL_MESSAGES as u32 + 256;
 
 fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
     if value >= least {

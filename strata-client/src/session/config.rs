@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use strata_proto::control::MAX_MESSAGE_BYTES;
+use strata_proto::control::{JOURNAL_MESSAGES, MAX_MESSAGE_BYTES};
 
 /// Times and limits of a session. The defaults are those of the control protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Default for Config {
             status_debounce: Duration::from_millis(250),
             shutdown_timeout: Duration::from_secs(3),
             max_message_bytes: MAX_MESSAGE_BYTES,
-            journal_max_messages: 1024,
+            journal_max_messages: JOURNAL_MESSAGES,
             journal_max_bytes: 4 * 1024 * 1024,
             record_max_replies: 256,
             record_max_bytes: 1024 * 1024,

@@ -57,3 +57,7 @@ pub const PROTO_VERSION: u32 = 1;
 
 /// Default limit of one message in bytes; a longer one closes the connection with 1009.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// Most messages an agent keeps while it is away, and sends at once when it is back; a control plane takes
+/// at least as many at once.
+pub const JOURNAL_MESSAGES: usize = 1024;

@@ -321,6 +321,21 @@ fn unknown_types_and_bad_payloads_are_answered_and_the_connection_lives() {
 }
 
 #[test]
+fn a_whole_journal_is_taken_at_once() {
+    let mut rig = Rig::new();
+    rig.session = Session::new(rig.now, Limits::from(&SessionConfig::default()), 7);
+    rig.message("login", "auth.login", None, &login_by_key("k"));
+    rig.accept("t1", 3600);
+    for n in 0..strata_proto::control::JOURNAL_MESSAGES {
+        let did = rig.message(&format!("e{n}"), "stream.ended", Some("t1"), &ended());
+        assert!(matches!(did.as_slice(), [Output::Report(_, Report::Ended(_))]), "{n}: {did:?}");
+    }
+    // And it still has something to say of today.
+    let did = rig.message("s", "device.status", Some("t1"), &status());
+    assert_eq!(said(&did[0]).2, true);
+}
+
+#[test]
 fn a_flood_is_told_to_wait_and_then_closed() {
     let mut rig = Rig::open(60);
     let send = |rig: &mut Rig| rig.message("2", "device.status", Some("t1"), &status());
