@@ -22,7 +22,11 @@ pub(super) async fn time_limit(State(app): State<App>, request: Request, next: N
 
 /// Adds headers that keep browsers from guessing, framing and caching.
 pub(super) async fn security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    secured(next.run(request).await)
+}
+
+/// The same for an answer that no layer sees.
+pub(super) fn secured(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }

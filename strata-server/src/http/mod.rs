@@ -23,6 +23,7 @@ mod upgrade;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use http::{Method, StatusCode, Uri};
@@ -203,9 +204,11 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Answers 404 as a problem document; a fallback for the router this one is merged into.
-pub async fn not_found(uri: Uri) -> ApiError {
-    ApiError::not_found(format!("there is nothing at {}", uri.path().chars().take(128).collect::<String>()))
+/// Answers 404 as a problem document with the headers of every other answer; a fallback for the router
+/// this one is merged into, whose layers do not reach a fallback.
+pub async fn not_found(uri: Uri) -> Response {
+    let path: String = uri.path().chars().take(128).collect();
+    layers::secured(ApiError::not_found(format!("there is nothing at {path}")).into_response())
 }
 
 async fn method_not_allowed(method: Method) -> ApiError {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use strata_proto::control::Role;
+use tower::ServiceExt as _;
 
 use crate::place::{Body, Place};
 
@@ -90,12 +91,35 @@ async fn a_senders_session_token_opens_no_rest_route() {
 #[tokio::test]
 async fn answers_carry_security_headers_and_problems_their_media_type() {
     let place = Place::new().await;
-    for path in ["/healthz", "/api/senders", "/api/nothing"] {
-        let answer = place.http.get(format!("http://{}{path}", place.address)).send().await.unwrap();
-        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
-        assert_eq!(answer.headers()["cache-control"], "no-store");
-        if answer.status().as_u16() >= 400 {
-            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    // As strata-control serves it.
+    let router = place.server.router().fallback(strata_server::http::not_found);
+    for (method, path, status) in [
+        ("GET", "/healthz", 200),
+        ("PUT", "/healthz", 405),
+        ("GET", "/api/senders", 401),
+        ("PUT", "/api/senders", 405),
+        ("GET", "/api/nothing", 404),
+        ("DELETE", "/api/nothing", 404),
+        ("GET", "/agent/ws", 426),
+        ("DELETE", "/agent/ws", 405),
+        ("GET", "/", 404),
+        ("POST", "/nothing/at/all", 404),
+    ] {
+        let request = http::Request::builder().method(method).uri(path).body(axum::body::Body::empty());
+        let answer = router.clone().oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        for name in [
+            "cache-control",
+            "content-security-policy",
+            "referrer-policy",
+            "strict-transport-security",
+            "x-content-type-options",
+            "x-frame-options",
+        ] {
+            assert!(answer.headers().contains_key(name), "{method} {path}: {name}");
+        }
+        if status >= 400 {
+            assert_eq!(answer.headers()["content-type"], "application/problem+json", "{method} {path}");
         }
     }
 }
