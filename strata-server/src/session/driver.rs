@@ -1,12 +1,13 @@
 //! The short loop between one WebSocket, the machine and the fleet.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt as _, StreamExt as _};
-use strata_proto::control::{ErrorCode, Fault, StreamEnded};
+use strata_proto::control::{ErrorCode, Fault, JOURNAL_MESSAGES, StreamEnded};
 use strata_proto::id::MessageId;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
@@ -53,6 +54,7 @@ pub(crate) async fn serve<S>(
         pending: Some(pending),
         place: None,
         ends: FuturesUnordered::new(),
+        waiting_ends: VecDeque::new(),
         write_timeout: Duration::from_secs(config.write_timeout_s),
     };
     let end = driver.run().await;
@@ -70,6 +72,8 @@ struct Driver<S> {
     place: Option<OwnedSemaphorePermit>,
     /// `stream.ended` being stored.
     ends: FuturesUnordered<BoxFuture<'static, (MessageId, Result<(), Fault>)>>,
+    /// `stream.ended` that wait for their turn.
+    waiting_ends: VecDeque<(MessageId, StreamEnded)>,
     write_timeout: Duration,
 }
 
@@ -98,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 },
                 Some((id, result)) = self.ends.next() => {
                     self.session.handle_input(Now::read(), Input::EndStored(id, result));
+                    self.store_ends();
                     Ok(())
                 }
                 () = tokio::time::sleep_until(deadline) => {
@@ -181,23 +186,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 // Nobody waits when the request's time is over; the agent has done its part.
                 connection.answer(&id, kind, reply);
             }
+            Report::Ended(_) if self.waiting_ends.len() >= JOURNAL_MESSAGES => {
+                let fault = Fault::new(ErrorCode::RATE_LIMITED, "too many at once; send it again later");
+                self.ends.push(Box::pin(std::future::ready((id, Err(fault)))));
+            }
             Report::Ended(ended) => {
-                let storing = self.store_end(ended);
-                self.ends.push(Box::pin(async move { (id, storing.await) }));
+                self.waiting_ends.push_back((id, ended));
+                self.store_ends();
             }
         }
     }
 
-    fn store_end(&self, ended: StreamEnded) -> BoxFuture<'static, Result<(), Fault>> {
-        if self.ends.len() >= MAX_ENDS {
-            let fault = Fault::new(ErrorCode::RATE_LIMITED, "too many at once; send it again later");
-            return Box::pin(std::future::ready(Err(fault)));
-        }
-        match (self.fleet.observer(), self.session.sender().cloned()) {
-            (Some(observer), Some(sender)) => {
-                Box::pin(async move { observer.on_stream_ended(&sender, ended).await })
-            }
-            _ => Box::pin(std::future::ready(Ok(()))),
+    /// Stores what waits, a few at once: the database has one writer, which is everybody's.
+    fn store_ends(&mut self) {
+        while self.ends.len() < ENDS_AT_ONCE
+            && let Some((id, ended)) = self.waiting_ends.pop_front()
+        {
+            let (observer, sender) = (self.fleet.observer(), self.session.sender().cloned());
+            self.ends.push(Box::pin(async move {
+                match (observer, sender) {
+                    (Some(observer), Some(sender)) => (id, observer.on_stream_ended(&sender, ended).await),
+                    _ => (id, Ok(())),
+                }
+            }));
         }
     }
 
@@ -268,8 +279,8 @@ async fn outgoing(connection: Option<&Connection>) -> Outgoing {
 const READ_BUFFER: usize = 4096;
 /// Room for frame headers and a close frame beside the largest message.
 const WRITE_SPARE: usize = 4096;
-/// `stream.ended` of one agent being stored at once.
-const MAX_ENDS: usize = 16;
+/// `stream.ended` of one agent being stored at once; a journal of them may wait.
+const ENDS_AT_ONCE: usize = 16;
 /// How long a goodbye may take; then the socket is dropped.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How much of what a peer still sends is read while saying goodbye.

@@ -246,6 +246,26 @@ async fn a_command_without_an_answer_ends_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_journal_of_ended_streams_is_stored_whole() {
+    let place = Place::new().await;
+    let admin = place.admin().await;
+    let mut agent = place.agent(&admin).await;
+    let count = 300;
+    for n in 0..count {
+        let ended = json!({ "stream_id": format!("str_{n}"), "reason": "user_stop", "duration_s": 1,
+                            "total_bytes": 1 });
+        agent.say(&format!("e{n}"), "stream.ended", &ended).await;
+    }
+    let mut answered = std::collections::BTreeSet::new();
+    for _ in 0..count {
+        let answer = agent.wire.hear().await;
+        assert_eq!(answer["payload"]["success"], true, "{answer}");
+        answered.insert(answer["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(answered.len(), count);
+}
+
+#[tokio::test]
 async fn a_shutdown_tells_agents_to_go() {
     let place = Place::new().await;
     let admin = place.admin().await;
