@@ -53,6 +53,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Its keys at the top of the file, for programs that have more of their own.
+    pub const KEYS: [&str; 7] = ["data_dir", "public_url", "name", "session", "fleet", "http", "streams"];
+
     /// Reads TOML text and checks it.
     ///
     /// # Errors
@@ -332,4 +335,22 @@ fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
 fn default_url() -> Url {
     #[expect(clippy::expect_used, reason = "a constant")]
     Url::parse("https://localhost:8443").expect("a valid address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_keys_is_whole() {
+        let error = Config::from_toml("nonsense = 1").unwrap_err();
+        let listed = Config::KEYS.map(|key| format!("`{key}`")).join(", ");
+        assert!(error.reason.ends_with(&format!("expected one of {listed}")), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_of_a_section_is_named_with_its_section() {
+        let error = Config::from_toml("[streams]\nrecrd = true").unwrap_err();
+        assert_eq!(error.key, "streams.recrd");
+    }
 }

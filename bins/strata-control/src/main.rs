@@ -1,5 +1,6 @@
 //! Control plane of Strata: enrols devices, steers streams, supervises receivers.
 
+mod identity;
 mod run;
 mod settings;
 mod users;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use strata_proto::control::Role;
+use strata_server::{ConfigError, LoadError};
 
 use settings::Settings;
 
@@ -78,7 +80,7 @@ enum Ca {
 
 #[derive(Subcommand)]
 enum Config {
-    /// Read the configuration, say what is wrong with it or `ok`, and end
+    /// Read the configuration and the files it names, say what is wrong with them or `ok`, and end
     Check,
 }
 
@@ -95,19 +97,30 @@ async fn main() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Run) {
         Command::Run => run::run(settings).await,
         Command::User(command) => users::run(&settings, command).await,
-        Command::Ca(Ca::Fingerprint) => run::fingerprint(&settings),
-        Command::Config(Config::Check) => {
-            println!("ok");
-            Ok(())
-        }
+        Command::Ca(Ca::Fingerprint) => identity::fingerprint(&settings),
+        Command::Config(Config::Check) => check(&settings),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("strata-control: {error:#}");
-            ExitCode::FAILURE
+            if is_config(&error) { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// What parsing has not checked: the files it names.
+fn check(settings: &Settings) -> anyhow::Result<()> {
+    identity::from_files(&settings.own.tls)?;
+    println!("ok");
+    Ok(())
+}
+
+/// Whether a key of the configuration is to blame.
+fn is_config(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(LoadError::Config(_))))
 }
 
 /// Where the configuration is when nobody says.
@@ -115,7 +128,8 @@ fn default_config() -> &'static Path {
     Path::new("/etc/strata/control.toml")
 }
 
-const BAD_CONFIG: u8 = 2;
+/// `EX_CONFIG` of sysexits.h, as the other daemons answer; 2 is clap's, for a bad command line.
+const BAD_CONFIG: u8 = 78;
 
 const HELP: &str = "\
 First steps:
@@ -151,6 +165,7 @@ Signals:
   taken up again by the next start (under systemd use KillMode=process).
 
 Exit codes:
-  0  ended as asked
-  1  could not start or go on; the reason is on standard error
-  2  bad command line or configuration; the reason names the key";
+  0    ended as asked
+  1    could not start or go on; the reason is on standard error
+  2    bad command line
+  78   bad configuration; the reason names the key, or the environment variable that set it";

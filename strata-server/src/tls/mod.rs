@@ -61,6 +61,15 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// The file it is about, if it is about one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } | Self::Content { path, .. } => Some(path),
+            Self::Issue(_) | Self::Unusable(_) => None,
+        }
+    }
+
     fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File { path: path.to_owned(), source }
     }

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, Error};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use strata_server::ConfigError;
 use toml::{Table, Value};
+use tracing_subscriber::EnvFilter;
 
 /// All that the program is told.
 #[derive(Debug)]
@@ -67,37 +69,78 @@ impl Settings {
             Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
             None => String::new(),
         };
-        let overrides = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-        let settings = Self::parse(&text, overrides);
-        settings.with_context(|| file.map_or_else(|| "configuration".to_owned(), |p| p.display().to_string()))
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let place = file.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
+        Self::parse(&place, &text, variables)
     }
 
-    fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> anyhow::Result<Self> {
-        let mut table: Table = text.parse()?;
-        for (name, value) in environment {
-            match name.strip_prefix(PREFIX) {
-                None | Some("CONFIG") => {}
-                Some(key) => set(&mut table, key, &value).with_context(|| name.clone())?,
-            }
+    /// `place` is where `text` is from, and to blame for what no variable has set.
+    fn parse(
+        place: &str,
+        text: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        let mut table: Table = text.parse().with_context(|| place.to_owned())?;
+        let mut overrides = Vec::new();
+        for (name, value) in variables {
+            let Some(key) = name.strip_prefix(PREFIX).filter(|key| *key != "CONFIG") else { continue };
+            let key = key.to_ascii_lowercase().replace("__", ".");
+            set(&mut table, &key, &value).with_context(|| variable(&name))?;
+            overrides.push((name, key));
+        }
+        Self::from_table(table).map_err(|error| {
+            let guilty = overrides.iter().find(|(_, key)| covers(key, &error.key));
+            let place = guilty.map_or_else(|| place.to_owned(), |(name, _)| variable(name));
+            Error::new(error).context(place)
+        })
+    }
+
+    fn from_table(mut table: Table) -> Result<Self, ConfigError> {
+        let known = || OWN.into_iter().chain(strata_server::Config::KEYS);
+        if let Some(unknown) = table.keys().find(|key| !known().any(|known| known == *key)) {
+            let known = known().collect::<Vec<_>>().join(", ");
+            return Err(ConfigError::new(unknown, format!("unknown key, expected one of {known}")));
         }
         let own = OWN.iter().filter_map(|key| table.remove_entry(*key)).collect();
         let own: Own = decode(own)?;
-        if own.tls.cert.is_some() != own.tls.key.is_some() {
-            bail!("configuration key tls: cert and key belong together");
-        }
-        let server = strata_server::Config::from_toml(&toml::to_string(&table)?)?;
+        own.check()?;
+        let rest = toml::to_string(&table).map_err(|e| ConfigError::new(".", e.to_string()))?;
+        let server = strata_server::Config::from_toml(&rest)?;
         Ok(Self { own, server })
     }
 }
 
-/// Sets `SECTION__KEY`. A value that is TOML (a number, true, a list) is taken as such, others as text.
+impl Own {
+    fn check(&self) -> Result<(), ConfigError> {
+        let missing = |key, other| {
+            ConfigError::new(key, format!("is missing: {other} is set, and they belong together"))
+        };
+        match (&self.tls.cert, &self.tls.key) {
+            (Some(_), None) => return Err(missing("tls.key", "tls.cert")),
+            (None, Some(_)) => return Err(missing("tls.cert", "tls.key")),
+            _ => {}
+        }
+        self.log.filter().map(drop)
+    }
+}
+
+impl Log {
+    /// What is logged.
+    pub(crate) fn filter(&self) -> Result<EnvFilter, ConfigError> {
+        EnvFilter::try_new(&self.filter).map_err(|error| {
+            let reason = format!("{error}; expected such as info or warn,strata_server=debug");
+            ConfigError::new("log.filter", reason)
+        })
+    }
+}
+
+/// Sets `section.key`. A value that is TOML (a number, true, a list) is taken as such, others as text.
 fn set(table: &mut Table, key: &str, value: &str) -> anyhow::Result<()> {
-    let key = key.to_ascii_lowercase();
     let parsed = format!("x = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("x"));
     let value = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
-    let (place, name) = match key.split_once("__") {
-        None => (table, key.as_str()),
+    let (place, name) = match key.split_once('.') {
+        None => (table, key),
         Some((section, name)) => {
             let place = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             (place.as_table_mut().with_context(|| format!("{section} is not a section"))?, name)
@@ -107,9 +150,18 @@ fn set(table: &mut Table, key: &str, value: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn decode<T: DeserializeOwned>(table: Table) -> anyhow::Result<T> {
+/// Whether what is at the path `key` was set by whoever set `own`.
+fn covers(own: &str, key: &str) -> bool {
+    key.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn variable(name: &str) -> String {
+    format!("environment variable {name}")
+}
+
+fn decode<T: DeserializeOwned>(table: Table) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(Value::Table(table))
-        .map_err(|e| anyhow::anyhow!("configuration key {}: {}", e.path(), e.inner().message()))
+        .map_err(|e| ConfigError::new(e.path().to_string(), e.inner().message()))
 }
 
 const PREFIX: &str = "STRATA_CONTROL_";

@@ -2,7 +2,7 @@ use super::*;
 
 fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
     let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-    Settings::parse(text, environment).map_err(|e| format!("{e:#}"))
+    Settings::parse("control.toml", text, environment).map_err(|e| format!("{e:#}"))
 }
 
 #[test]
@@ -11,7 +11,9 @@ fn errors_name_the_key() {
         ("lisen = \"127.0.0.1:1\"", "lisen"),
         ("listen = \"nowhere\"", "configuration key listen"),
         ("[tls]\ncertificate = \"x\"", "certificate"),
-        ("[tls]\ncert = \"x\"", "cert and key belong together"),
+        ("[tls]\ncert = \"x\"", "configuration key tls.key: is missing"),
+        ("[tls]\nkey = \"x\"", "configuration key tls.cert: is missing"),
+        ("[log]\nfilter = \"info,strata=loud\"", "configuration key log.filter: error parsing level filter"),
         ("[log]\nformat = \"xml\"", "configuration key log.format"),
         ("[streams]\nport = \"1-2\"", "port"),
         ("[streams]\nports = \"16000-15000\"", "configuration key streams.ports: bad port range"),
@@ -19,7 +21,7 @@ fn errors_name_the_key() {
         ("[streams]\nhosts = [\"a\", \"b:1\"]", "configuration key streams.hosts[1]"),
     ] {
         let error = parse(text, &[]).unwrap_err();
-        assert!(error.contains(expected), "{text}: {error}");
+        assert!(error.starts_with("control.toml: ") && error.contains(expected), "{text}: {error}");
     }
 }
 
@@ -41,7 +43,31 @@ fn the_environment_wins_over_the_file() {
     let streams = settings.server.streams;
     assert_eq!((streams.record, streams.latency_ms, streams.ports), (false, 500, 20_000..=20_010));
     assert_eq!(streams.hosts, ["a.example.com"]);
+}
 
-    let error = parse("", &[("STRATA_CONTROL_STREAMS__RECRD", "true")]).unwrap_err();
-    assert!(error.contains("recrd"), "{error}");
+#[test]
+fn an_unknown_key_is_answered_with_all_that_are_known() {
+    let error = parse("lisen = \"127.0.0.1:1\"", &[]).unwrap_err();
+    for key in ["listen", "tls", "log", "data_dir", "public_url", "session", "fleet", "http", "streams"] {
+        assert!(error.contains(key), "{key}: {error}");
+    }
+}
+
+#[test]
+fn a_variable_is_blamed_for_what_it_set_and_the_file_for_the_rest() {
+    for (name, value, key) in [
+        ("STRATA_CONTROL_LISEN", "127.0.0.1:1", "lisen: unknown key"),
+        ("STRATA_CONTROL_STREAMS__RECRD", "true", "streams.recrd: unknown field"),
+        ("STRATA_CONTROL_STREAMS__HOSTS", "[\"a\", \"b:1\"]", "streams.hosts[1]"),
+        ("STRATA_CONTROL_LOG__FILTER", "strata=loud", "log.filter"),
+        ("STRATA_CONTROL_LOG__FILTRE", "info", "log.filtre: unknown field"),
+        ("STRATA_CONTROL_LISTEN__PORT", "1", "listen is not a section"),
+    ] {
+        let error = parse("listen = \"127.0.0.1:1\"", &[(name, value)]).unwrap_err();
+        let blamed = error.starts_with(&format!("environment variable {name}: "));
+        assert!(blamed && error.contains(key), "{name}: {error}");
+    }
+    let variables = [("STRATA_CONTROL_STREAMS__RECORD", "false"), ("STRATA_CONTROL_LOG__FILTER", "info")];
+    let error = parse("[streams]\nrecord_to = \"x\"", &variables).unwrap_err();
+    assert!(error.starts_with("control.toml: "), "{error}");
 }
