@@ -30,6 +30,7 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("configuration key listen: {}", settings.own.listen))?;
     let address = listener.local_addr()?;
+    warn_of_public_url(&settings);
     let (tls, latest) = watch::channel(identity.server_config()?);
     let renewal = tokio::spawn(renew(settings, tls));
     let router = server.router().fallback(strata_server::http::not_found);
@@ -46,6 +47,16 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
         tracing::warn!("some connections were cut off");
     }
     Ok(())
+}
+
+fn warn_of_public_url(settings: &Settings) {
+    if settings.leads_astray() {
+        tracing::warn!(
+            public_url = %settings.server.public_url, listen = %settings.own.listen,
+            "enrolment strings and streams' addresses are made of public_url, which every device takes for \
+             itself: set public_url to the address that devices reach this control plane at"
+        );
+    }
 }
 
 /// Two control planes on one data directory would fight for its receivers.

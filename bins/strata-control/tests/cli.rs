@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -125,4 +125,18 @@ fn users_are_added_disabled_enabled_and_given_passwords() {
     let (code, _, said) = user(&["disable", "--email", "bob@example.com"], "");
     assert_eq!(code, 1);
     assert!(said.contains("there is no user with the address bob@example.com"), "{said}");
+}
+
+#[test]
+fn a_public_url_that_leads_devices_astray_is_warned_of() {
+    let dir = place("");
+    let mut command = program(dir.path(), &[]);
+    command.env("STRATA_CONTROL_LISTEN", "0.0.0.0:0");
+    let mut child = command.spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let warned = log.lines().map_while(Result::ok).find(|line| line.contains("WARN"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let warned = warned.unwrap();
+    assert!(warned.contains("https://localhost:8443") && warned.contains("set public_url"), "{warned}");
 }

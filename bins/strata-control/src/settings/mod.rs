@@ -1,6 +1,6 @@
 //! Where the configuration comes from: a TOML file, then the environment.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Error};
@@ -108,6 +108,14 @@ impl Settings {
         let rest = toml::to_string(&table).map_err(|e| ConfigError::new(".", e.to_string()))?;
         let server = strata_server::Config::from_toml(&rest)?;
         Ok(Self { own, server })
+    }
+
+    /// Whether others than this machine may connect, but would be told to look for it on their own:
+    /// `public_url` is what enrolment strings and streams' addresses are made of.
+    pub(crate) fn leads_astray(&self) -> bool {
+        let host = self.server.public_url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        is_local && !self.own.listen.ip().is_loopback()
     }
 }
 

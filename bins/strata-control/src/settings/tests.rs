@@ -71,3 +71,19 @@ fn a_variable_is_blamed_for_what_it_set_and_the_file_for_the_rest() {
     let error = parse("[streams]\nrecord_to = \"x\"", &variables).unwrap_err();
     assert!(error.starts_with("control.toml: "), "{error}");
 }
+
+#[test]
+fn devices_are_led_astray_by_a_local_name_only_when_others_may_connect() {
+    for (listen, public, astray) in [
+        ("0.0.0.0:8443", "https://localhost:8443", true),
+        ("[::]:8443", "https://[::1]:8443", true),
+        ("192.0.2.1:8443", "https://127.0.0.1:8443", true),
+        ("127.0.0.1:8443", "https://localhost:8443", false),
+        ("0.0.0.0:8443", "https://control.example.com", false),
+        ("0.0.0.0:8443", "https://192.0.2.1:8443", false),
+    ] {
+        let settings = parse(&format!("listen = \"{listen}\"\npublic_url = \"{public}\""), &[]).unwrap();
+        assert_eq!(settings.leads_astray(), astray, "{listen} {public}");
+    }
+    assert!(parse("", &[]).unwrap().leads_astray(), "the defaults");
+}
