@@ -87,8 +87,12 @@ impl Server {
         self.streams().detach();
         self.app.closing().cancel();
         self.fleet().disconnect_all(Close::GoingAway);
-        self.app.connections().close();
-        let _ = tokio::time::timeout(DRAIN_TIMEOUT, self.app.connections().wait()).await;
+        let connections = self.app.connections();
+        connections.close();
+        if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+            let left = connections.len();
+            tracing::warn!(left, "connections and calls did not end in time; the database is closed to them");
+        }
         self.fleet().flush().await;
         self.store().close().await;
     }

@@ -162,10 +162,12 @@ Environment:
 
 Signals:
   SIGTERM and SIGINT end it gracefully: agents are told to reconnect later; receivers go on and are
-  taken up again by the next start (under systemd use KillMode=process).
+  taken up again by the next start (under systemd use KillMode=process). A second one ends it at once.
 
 Exit codes:
   0    ended as asked
   1    could not start or go on; the reason is on standard error
   2    bad command line
-  78   bad configuration; the reason names the key, or the environment variable that set it";
+  78   bad configuration; the reason names the key, or the environment variable that set it
+  130  ended at once by a second signal, SIGINT
+  143  ended at once by a second signal, SIGTERM";

@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 use strata_server::Server;
 use strata_server::tls::{self, ServeLimits};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
 
 use crate::identity::{identity, renew};
 use crate::settings::{Log, LogFormat, Settings};
@@ -22,7 +22,8 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let _lock = lock(&settings.server.data_dir)?;
     let identity = identity(&settings)?;
     settings.server.ca = identity.ca();
-    let stop = stopped()?;
+    let (stop, stopped) = oneshot::channel();
+    let signals = tokio::spawn(Signals::new()?.obey(stop));
 
     let (server, driver) = Server::load(settings.server.clone()).await?;
     let driver = tokio::spawn(driver.run());
@@ -37,15 +38,15 @@ pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let serving = tls::Server::new(listener, latest, router, ServeLimits::default());
     println!("listening https://{address}");
     tracing::info!(%address, "serving");
-    serving.run(stop).await;
+    serving.run(async { drop(stopped.await) }).await;
 
-    tracing::info!("shutting down; receivers go on");
     renewal.abort();
     server.shutdown().await;
     drop(server);
     if tokio::time::timeout(DRAIN, driver).await.is_err() {
-        tracing::warn!("some connections were cut off");
+        tracing::warn!("background work had not ended {DRAIN:?} after the shutdown and was dropped");
     }
+    signals.abort();
     Ok(())
 }
 
@@ -81,14 +82,36 @@ pub(crate) fn make_private(data_dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("configuration key data_dir: {}", data_dir.display()))
 }
 
-fn stopped() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// The first one asks for a graceful end, the second one ends the process at once: whoever sends it
+    /// will not wait.
+    async fn obey(mut self, stop: oneshot::Sender<()>) {
+        self.next().await;
+        tracing::info!("shutting down; receivers go on");
+        let _ = stop.send(());
+        let number = self.next().await;
+        tracing::warn!("a second signal: ending at once; receivers go on");
+        std::process::exit(128 + number);
+    }
+
+    async fn next(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+        };
+        kind.as_raw_value()
+    }
 }
 
 fn log(log: &Log) -> anyhow::Result<()> {
@@ -103,5 +126,5 @@ fn log(log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For agents to be told, and for streams' last words to be written down.
+/// What runs in the background ends with the last handle of the server; a request that hangs may hold one.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -1,11 +1,15 @@
-//! The program from the outside: what it prints, its exit codes.
+//! The program from the outside: what it prints, what it does on signals, its exit codes.
 
+#![expect(clippy::disallowed_types, reason = "tests dial")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use strata_server::tls::Identity;
 use tempfile::TempDir;
 
@@ -125,6 +129,78 @@ fn users_are_added_disabled_enabled_and_given_passwords() {
     let (code, _, said) = user(&["disable", "--email", "bob@example.com"], "");
     assert_eq!(code, 1);
     assert!(said.contains("there is no user with the address bob@example.com"), "{said}");
+}
+
+/// A control plane that serves.
+struct Serving {
+    child: Child,
+    address: String,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Serving {
+    fn start(dir: &Path) -> Self {
+        let mut child = program(dir, &[]).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening https://").unwrap().to_owned();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, address, log }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Reads the log until a line holds `text`.
+    fn logs(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.log.read_line(&mut line).unwrap() > 0, "no line with {text:?}");
+        }
+    }
+
+    /// A connection that was accepted and whose handshake never comes.
+    fn hanging(&self) -> TcpStream {
+        let hanging = TcpStream::connect(&self.address).unwrap();
+        // Accepted after it, and closed by the server for what it says.
+        let mut later = TcpStream::connect(&self.address).unwrap();
+        later.write_all(b"this is no handshake\r\n\r\n").unwrap();
+        drop(later.read_to_end(&mut Vec::new()));
+        hanging
+    }
+}
+
+#[test]
+fn one_signal_ends_it_in_order() {
+    let dir = place("");
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut serving = Serving::start(dir.path());
+        serving.signal(signal);
+        serving.logs("shutting down; receivers go on");
+        assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let dir = place("");
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
+        let mut serving = Serving::start(dir.path());
+        let _hanging = serving.hanging();
+        serving.signal(signal);
+        serving.logs("shutting down; receivers go on");
+        serving.signal(signal);
+        assert_eq!(serving.child.wait().unwrap().code(), Some(code));
+    }
 }
 
 #[test]

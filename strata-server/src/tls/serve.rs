@@ -100,7 +100,11 @@ impl Server {
         stop.cancel();
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(self.limits.drain, drained).await.is_err() {
-            tracing::warn!("requests were cut off at shutdown");
+            let left = connections.len();
+            tracing::warn!(
+                left,
+                "connections were cut off at shutdown: a handshake or request was under way"
+            );
         }
     }
 }
