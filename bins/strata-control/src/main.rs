@@ -154,7 +154,7 @@ Configuration (TOML; every key is optional; an unknown key is an error that name
   ports = \"15000-16000\"                    # UDP, two per link
   record = true                            # write streams to DATA_DIR/recordings
   receiver = \"/usr/bin/strata-receiver\"    # default: beside this program, then in PATH
-  The sections session, fleet and http hold limits and times; docs.rs/strata-server lists every key.
+  The sections session, fleet and http hold limits and times; the program's README lists every key.
 
 Environment:
   STRATA_CONTROL_CONFIG names the configuration file. STRATA_CONTROL_<KEY> overrides a key of it, with

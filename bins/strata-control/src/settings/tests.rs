@@ -87,3 +87,17 @@ fn devices_are_led_astray_by_a_local_name_only_when_others_may_connect() {
     }
     assert!(parse("", &[]).unwrap().leads_astray(), "the defaults");
 }
+
+#[test]
+fn the_readme_lists_every_key() {
+    let readme = include_str!("../../README.md");
+    for section in ["tls", "log", "streams", "session", "fleet", "http"] {
+        let error = parse(&format!("[{section}]\nnonsense = 1"), &[]).unwrap_err();
+        let (_, known) = error.split_once("expected ").unwrap();
+        let keys: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+        assert!(!keys.is_empty(), "{error}");
+        for key in keys {
+            assert!(readme.contains(&format!("`{key}`")), "{section}.{key}");
+        }
+    }
+}
