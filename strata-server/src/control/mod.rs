@@ -12,7 +12,7 @@
 //! | `ports` | pure: the pool of RTP/RTCP port pairs |
 //! | `plan` | pure: from a request to links, addresses and the agent's command |
 //! | `receiver` | starting, steering and finding receiver processes |
-//! | `task` | one stream's driver |
+//! | `task`, `driver` | one stream's driver; what runs all of them |
 //! | `streams`, `observe`, `recover` | all streams: start and stop; agents' words; after a restart |
 //! | `close` | the end of a stream: written down, let go, also when its task broke off |
 //! | `totals` | sums over all streams, for metrics |
@@ -21,6 +21,7 @@
 mod active;
 mod close;
 mod config;
+mod driver;
 mod inbox;
 mod life;
 mod logs;
@@ -34,9 +35,10 @@ mod task;
 mod totals;
 
 pub use config::StreamsConfig;
+pub use driver::StreamsDriver;
 pub use life::{Gone, Graces, Input, Life, Outcome, Output};
 pub use plan::Plan;
 pub use ports::{PortPool, PortsExhausted};
 pub use receiver::{Launch, News, Receiver, ReceiverError, launch};
-pub use streams::{NotStreaming, StartError, Streams, StreamsDriver};
+pub use streams::{NotStreaming, StartError, Streams};
 pub use totals::Summary;

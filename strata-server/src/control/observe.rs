@@ -10,8 +10,9 @@ use strata_proto::control::{
 use strata_proto::id::{SenderId, StreamId};
 
 use super::active::full_view;
+use super::driver::Job;
 use super::life::Life;
-use super::streams::{Job, Shared};
+use super::streams::Shared;
 use super::task::Task;
 use crate::fleet::{Observer, Scope};
 use crate::store::{StoreError, StreamRow};

@@ -9,9 +9,10 @@ use futures_util::StreamExt as _;
 use strata_proto::control::{EndReason, ReceiverCommand, StreamLife};
 use strata_proto::id::StreamId;
 
+use super::driver::Job;
 use super::life::{Input, Life, Outcome};
 use super::receiver::{News, Receiver, ReceiverError};
-use super::streams::{Job, SOCKET, Shared};
+use super::streams::{SOCKET, Shared};
 use super::task::Task;
 use crate::store::{StoreError, StreamRow};
 

@@ -1,4 +1,4 @@
-//! The handle on all streams: start, stop, look; and the driver that runs their tasks.
+//! The handle on all streams: start, stop, look; and what their tasks share.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,11 +13,11 @@ use strata_proto::control::{
 use strata_proto::id::{SenderId, StreamId, UserId};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{self, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::active::{Active, view};
 use super::config::StreamsConfig;
+use super::driver::{Job, StreamsDriver};
 use super::life::Life;
 use super::plan::Plan;
 use super::ports::{PortPool, PortsExhausted};
@@ -35,15 +35,6 @@ use crate::store::{Page, Store, StoreError, StreamRow};
 pub struct Streams {
     pub(super) shared: Arc<Shared>,
     _alive: Arc<DropGuard>,
-}
-
-/// Runs the streams' tasks.
-///
-/// Dropping it leaves receivers running: the next control plane finds them.
-pub struct StreamsDriver {
-    shared: Arc<Shared>,
-    jobs: mpsc::Receiver<Job>,
-    recovered: Vec<Job>,
 }
 
 /// Why a stream was not started. What had been done was undone.
@@ -84,13 +75,6 @@ pub enum StartError {
 #[error("the sender has no stream that runs")]
 pub struct NotStreaming;
 
-pub(super) enum Job {
-    Run(Box<Task>),
-    Reconcile(SenderId, StreamId),
-    /// A receiver that belongs to no stream.
-    Dismiss(Box<super::receiver::Receiver>),
-}
-
 pub(super) struct Shared {
     pub(super) fleet: Fleet,
     pub(super) store: Store,
@@ -101,7 +85,7 @@ pub(super) struct Shared {
     recordings: PathBuf,
     ports: Mutex<PortPool>,
     live: Mutex<Index>,
-    detached: CancellationToken,
+    pub(super) detached: CancellationToken,
     pub(super) totals: Totals,
     pub(super) jobs: mpsc::Sender<Job>,
 }
@@ -308,64 +292,6 @@ impl Streams {
     ) -> Result<Vec<StreamView>, StoreError> {
         let rows = self.shared.store.streams(scope, page).await?;
         Ok(rows.into_iter().map(|row| self.shared.present(row)).collect())
-    }
-}
-
-impl StreamsDriver {
-    /// Runs until every [`Streams`] handle is dropped. Receivers stay.
-    pub async fn run(mut self) {
-        let mut tasks = Tasks::default();
-        for job in self.recovered.drain(..) {
-            tasks.begin(&self.shared, job);
-        }
-        loop {
-            tokio::select! {
-                () = self.shared.detached.cancelled() => break,
-                Some(ended) = tasks.set.join_next_with_id() => tasks.ended(&self.shared, ended),
-                Some(job) = self.jobs.recv() => tasks.begin(&self.shared, job),
-            }
-        }
-    }
-}
-
-/// The running tasks, and whose streams they are.
-#[derive(Default)]
-struct Tasks {
-    set: JoinSet<()>,
-    streams: HashMap<task::Id, Arc<Active>>,
-}
-
-impl Tasks {
-    fn begin(&mut self, shared: &Arc<Shared>, job: Job) {
-        match job {
-            Job::Run(task) => {
-                let active = Arc::clone(task.active());
-                let id = self.set.spawn(task.run()).id();
-                self.streams.insert(id, active);
-            }
-            Job::Reconcile(sender, stream) => {
-                self.set.spawn(Arc::clone(shared).reconcile(sender, stream));
-            }
-            Job::Dismiss(receiver) => {
-                self.set.spawn(super::recover::dismiss(*receiver));
-            }
-        }
-    }
-
-    fn ended(&mut self, shared: &Arc<Shared>, ended: Result<(task::Id, ()), task::JoinError>) {
-        let id = ended.as_ref().map_or_else(task::JoinError::id, |(id, ())| *id);
-        let active = self.streams.remove(&id);
-        let Err(error) = ended else { return };
-        tracing::error!(stream = ?active.as_ref().map(|a| a.row().id), %error, "a task ended by a fault");
-        if let Some(active) = active {
-            self.set.spawn(Arc::clone(shared).broken_off(active));
-        }
-    }
-}
-
-impl std::fmt::Debug for StreamsDriver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamsDriver").finish_non_exhaustive()
     }
 }
 

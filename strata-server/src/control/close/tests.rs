@@ -6,8 +6,9 @@ use tokio::net::UnixListener;
 
 use super::*;
 use crate::config::Config;
+use crate::control::driver::Job;
 use crate::control::life::{Graces, Life};
-use crate::control::streams::{Job, NotStreaming, Streams};
+use crate::control::streams::{NotStreaming, Streams};
 use crate::control::task::Task;
 use crate::event::Events;
 use crate::fleet::Fleet;
