@@ -69,7 +69,7 @@ fn processes_about(dir: &Path) -> Vec<String> {
         let program = command.split('\0').next().and_then(|program| Path::new(program).file_name());
         program.is_some_and(|name| name.to_string_lossy().starts_with("strata-"))
     };
-    let commands = std::fs::read_dir("/proc").unwrap().flatten();
+    let commands = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let commands = commands.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
     commands.filter(|command| daemon(command) && command.contains(&*dir.to_string_lossy())).collect()
 }
