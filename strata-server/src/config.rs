@@ -82,7 +82,8 @@ impl Config {
         self.session.check()?;
         self.fleet.check()?;
         self.http.check()?;
-        self.streams.check()
+        self.streams.check()?;
+        crate::control::run_dir::check(&self.streams.run_dir(&self.data_dir))
     }
 
     /// Where agents connect: `wss://host[:port]/agent/ws`.
@@ -352,5 +353,15 @@ mod tests {
     fn an_unknown_key_of_a_section_is_named_with_its_section() {
         let error = Config::from_toml("[streams]\nrecrd = true").unwrap_err();
         assert_eq!(error.key, "streams.recrd");
+    }
+
+    #[test]
+    fn a_directory_too_deep_for_sockets_is_named() {
+        // 107 bytes: DIR/run/str_ and 32 digits and .sock
+        for (length, fits) in [(61, true), (62, false)] {
+            let text = format!("data_dir = \"/{}\"", "d".repeat(length - 1));
+            let found = Config::from_toml(&text).map_err(|error| error.key);
+            assert_eq!(found.err(), (!fits).then(|| "streams.run_dir".to_owned()), "{length}");
+        }
     }
 }

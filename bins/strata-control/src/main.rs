@@ -112,6 +112,12 @@ async fn main() -> ExitCode {
 /// What parsing has not checked: the files it names.
 fn check(settings: &Settings) -> anyhow::Result<()> {
     identity::from_files(&settings.own.tls)?;
+    // A bare name is looked for in PATH, when a stream starts.
+    let receiver = settings.server.streams.receiver.as_ref().filter(|path| path.components().count() > 1);
+    if let Some(missing) = receiver.filter(|path| !path.is_file()) {
+        let reason = format!("{}: there is no such file", missing.display());
+        return Err(ConfigError::new("streams.receiver", reason).into());
+    }
     println!("ok");
     Ok(())
 }

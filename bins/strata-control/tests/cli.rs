@@ -3,8 +3,10 @@
 #![expect(clippy::disallowed_types, reason = "tests dial")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -59,6 +61,9 @@ fn a_good_configuration_is_ok() {
     let dir = place("");
     assert_eq!(run(dir.path(), &["config", "check"], ""), (0, "ok\n".to_owned(), String::new()));
     assert!(!dir.path().join("data").exists(), "a check makes nothing");
+    let (code, _, said) = run(place("[streams]\nreceiver = \"/no/such\"").path(), &["config", "check"], "");
+    assert_eq!(code, 78);
+    assert!(said.contains("configuration key streams.receiver: /no/such: there is no such file"), "{said}");
     let [one, _] = certificates(dir.path());
     let dir = place(&format!("[tls]\ncert = {one:?}\nkey = {one:?}"));
     assert_eq!(run(dir.path(), &["config", "check"], "").0, 0);
@@ -104,6 +109,11 @@ fn a_variable_that_is_wrong_is_named_and_a_flag_is_claps() {
     assert_eq!(code, 78, "{said}");
     assert!(said.contains("environment variable STRATA_CONTROL_STREAMS__RECRD: "), "{said}");
     assert!(!said.contains("control.toml"), "{said}");
+    let mut command = program(dir.path(), &["config", "check"]);
+    command.env("STRATA_CONTROL_LOG__FILTER", OsStr::from_bytes(b"\xff"));
+    let (code, _, said) = ended(command, "");
+    assert_eq!(code, 78);
+    assert!(said.contains("environment variable STRATA_CONTROL_LOG__FILTER: is not UTF-8"), "{said}");
     assert_eq!(run(dir.path(), &["--prot", "1"], "").0, 2);
     assert_eq!(run(&dir.path().join("nowhere"), &["config", "check"], "").0, 78);
 }

@@ -16,7 +16,7 @@
 //! | `streams`, `observe`, `recover` | all streams: start and stop; agents' words; after a restart |
 //! | `close` | the end of a stream: written down, let go, also when its task broke off |
 //! | `totals` | sums over all streams, for metrics |
-//! | `logs` | which of the receivers' logs stay |
+//! | `run_dir`, `logs` | where receivers' sockets and logs are; which of the logs stay |
 
 mod active;
 mod close;
@@ -30,6 +30,7 @@ mod plan;
 mod ports;
 mod receiver;
 mod recover;
+pub(crate) mod run_dir;
 mod streams;
 mod task;
 mod totals;

@@ -12,7 +12,8 @@ use strata_proto::id::StreamId;
 use super::driver::Job;
 use super::life::{Input, Life, Outcome};
 use super::receiver::{News, Receiver, ReceiverError};
-use super::streams::{SOCKET, Shared};
+use super::run_dir::SOCKET;
+use super::streams::Shared;
 use super::task::Task;
 use crate::store::{StoreError, StreamRow};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -22,9 +22,10 @@ use super::life::Life;
 use super::plan::Plan;
 use super::ports::{PortPool, PortsExhausted};
 use super::receiver::Launch;
+use super::run_dir::{self, SOCKET, absolute};
 use super::task::Task;
 use super::totals::{Summary, Totals};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::error::LoadError;
 use crate::event::Events;
 use crate::fleet::{CommandError, Fleet, Observer, Scope};
@@ -139,7 +140,7 @@ impl Streams {
         store: Store,
         events: Events,
     ) -> Result<(Self, StreamsDriver), LoadError> {
-        let run_dir = make_run_dir(&config.streams.run_dir(&config.data_dir))?;
+        let run_dir = run_dir::make(&config.streams.run_dir(&config.data_dir))?;
         let mut hosts = config.streams.hosts.clone();
         if hosts.is_empty() {
             hosts.extend(config.public_url.host().map(|host| match host {
@@ -446,32 +447,5 @@ fn can_bind(address: IpAddr, port: u16) -> bool {
     std::net::UdpSocket::bind(SocketAddr::new(address, port)).is_ok()
 }
 
-fn make_run_dir(path: &Path) -> Result<PathBuf, ConfigError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let path = absolute(path);
-    let longest = path.as_os_str().len() + 1 + StreamId::PREFIX.len() + 32 + 1 + SOCKET.len();
-    if longest > SOCKET_PATH {
-        let reason = format!(
-            "{} is too long: sockets in it would need {longest} bytes of {SOCKET_PATH}",
-            path.display()
-        );
-        return Err(ConfigError::new("streams.run_dir", reason));
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&path)
-        .map_err(|e| ConfigError::new("streams.run_dir", format!("{}: {e}", path.display())))?;
-    Ok(path)
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Extension of control sockets.
-pub(super) const SOCKET: &str = "sock";
-/// Longest path of a Unix socket: `sun_path` without its NUL.
-const SOCKET_PATH: usize = 107;
 /// Streams that may wait to be run, and reports that may wait to be looked up.
 const JOBS: usize = 256;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Error};
+use anyhow::{Context as _, Error, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use strata_server::ConfigError;
@@ -69,10 +69,8 @@ impl Settings {
             Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
             None => String::new(),
         };
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let place = file.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
-        Self::parse(&place, &text, variables)
+        Self::parse(&place, &text, variables()?.into_iter())
     }
 
     /// `place` is where `text` is from, and to blame for what no variable has set.
@@ -141,6 +139,17 @@ impl Log {
             ConfigError::new("log.filter", reason)
         })
     }
+}
+
+/// Those of the environment that are ours.
+fn variables() -> anyhow::Result<Vec<(String, String)>> {
+    let names = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = names.filter(|(name, _)| name.starts_with(PREFIX));
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => bail!("{}: is not UTF-8", variable(&name)),
+    })
+    .collect()
 }
 
 /// Sets `section.key`. A value that is TOML (a number, true, a list) is taken as such, others as text.
