@@ -1,5 +1,6 @@
 //! The agent role over a real connection.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,6 +14,7 @@ use strata_proto::control::{
     MediaDelete, Reply, StreamEnded, StreamStop,
 };
 use strata_proto::id::MessageId;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -23,6 +25,8 @@ use super::server::{Peer, Server, identity};
 struct Camera {
     calls: Arc<AtomicUsize>,
     started: Arc<AtomicUsize>,
+    /// Told of every config.get.
+    asked: Arc<Notify>,
     /// Reported when the agent starts.
     at_start: Option<StreamEnded>,
 }
@@ -58,6 +62,7 @@ impl Agent for Camera {
     }
 
     async fn config_get(&self, _: Context, _: ConfigGet) -> Result<ConfigGetResult, Fault> {
+        self.asked.notify_one();
         let text = "x".repeat(900 * 1024);
         Ok(ConfigGetResult { values: [("text".to_owned(), text.into())].into_iter().collect() })
     }
@@ -335,18 +340,23 @@ async fn a_server_that_asks_and_never_reads_is_left() {
     let mut events = running.handle.events();
     let mut peer = server.accept().await;
     peer.log_in().await;
-    let cause = loop {
-        // Answers of 900 kB; what the system's buffers take is not known, so ask until it is too much.
-        for number in 0..8 {
-            let name = format!("c{number}");
-            let open = peer.try_send(&id(&name), ControlMessage::Command(ConfigGet {}.into())).await;
-            if !open {
-                break;
+    let mut left = pin!(async {
+        loop {
+            if let Some(Event::Disconnected { cause, .. }) = events.next().await {
+                break cause;
             }
         }
-        let event = tokio::time::timeout(std::time::Duration::from_millis(50), events.next()).await;
-        if let Ok(Some(Event::Disconnected { cause, .. })) = event {
-            break cause;
+    });
+    // Answers of 900 kB; what the system's buffers take is not known, so ask until it is too much.
+    let mut number = 0;
+    let cause = loop {
+        number += 1;
+        let ask = ControlMessage::Command(ConfigGet {}.into());
+        // Whether the agent has gone is for its own event to say.
+        peer.try_send(&id(&format!("c{number}")), ask).await;
+        tokio::select! {
+            cause = &mut left => break cause,
+            () = running.camera.asked.notified() => {}
         }
     };
     assert!(matches!(&cause, Disconnect::Broken(reason) if reason.contains("does not read")), "{cause:?}");
