@@ -21,7 +21,7 @@ override MEDIA := $(abspath $(MEDIA))
 export MEDIA
 endif
 
-.PHONY: help setup demo test test-programs check fmt clippy doc deny purity sizes package bench fuzz
+.PHONY: help setup demo test test-programs check fmt clippy features doc deny purity sizes package bench fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,7 +48,7 @@ test-programs:
 
 check: ## what a change must pass besides the tests
 	@scripts/setup.sh check
-	@$(MAKE) fmt sizes purity deny clippy doc package
+	@$(MAKE) fmt sizes purity deny clippy features doc package
 	@echo "make check: all passed"
 
 fmt:
@@ -66,6 +66,9 @@ deny:
 
 clippy:
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
+
+features:
+	scripts/features.sh
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
