@@ -1,11 +1,15 @@
 //! The command line.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum};
 use strata_media::pipeline::Output;
 use strata_proto::id::StreamId;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Receive one bonded RIST stream; write it to a file and pass it on to SRT and RTMP.
 #[derive(Debug, Parser)]
@@ -38,12 +42,13 @@ pub(crate) struct Args {
     /// Read further outputs from the first line of standard input: {"cmd":"update_forward","outputs":[{"uri":"rtmp://…"}]}
     #[arg(long)]
     pub(crate) output_stdin_json: bool,
-    /// Unix socket for a control plane: JSON lines, mode 0600; removed at the end
+    /// Unix socket for a control plane: JSON lines, mode 0600; removed at the end. Its directory must be there
     #[arg(long, env = "STRATA_RECEIVER_CONTROL_SOCKET", value_name = "PATH")]
     pub(crate) control_socket: Option<PathBuf>,
-    /// What is logged to standard error: error, warn, info, debug, or a filter like strata_media=debug
-    #[arg(long, env = "STRATA_RECEIVER_LOG", default_value = "info")]
-    pub(crate) log: String,
+    /// What is logged to standard error: off, error, warn, info, debug, trace, or target=level pairs such as
+    /// info,strata_media=debug
+    #[arg(long, env = "STRATA_RECEIVER_LOG", value_name = "FILTER", default_value = "info", value_parser = filter)]
+    pub(crate) log: Targets,
     /// How it is logged
     #[arg(long, env = "STRATA_RECEIVER_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -73,11 +78,38 @@ It ends at SIGTERM or SIGINT, at {\"cmd\":\"stop\"}, or without input for the id
 written first. Exit codes: 0 ended so, 1 failed while running, 2 bad usage, 3 a port cannot be bound,
 4 the control socket cannot be made.";
 
+impl Args {
+    /// Reads a command line, and checks what one argument alone cannot tell.
+    ///
+    /// # Errors
+    /// What to print instead of running: a fault, or the help.
+    pub(crate) fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let args = Self::try_parse_from(line)?;
+        let mut seen = BTreeSet::new();
+        match args.ports.iter().find(|port| **port != 0 && !seen.insert(**port)) {
+            Some(port) => {
+                let reason = format!("--ports: {port} is there twice: every link needs a pair of its own");
+                Err(Self::command().error(ErrorKind::ValueValidation, reason))
+            }
+            None => Ok(args),
+        }
+    }
+}
+
 fn port(text: &str) -> Result<u16, String> {
     match text.trim().parse::<u16>() {
         Ok(port) if port % 2 == 0 => Ok(port),
         Ok(port) => Err(format!("{port} is odd: RTP uses even ports, RTCP the odd ones above them")),
         Err(_) => Err("expected even port numbers, such as 15000,15002".to_owned()),
+    }
+}
+
+fn filter(text: &str) -> Result<Targets, String> {
+    // `Targets` takes a lone word for a target, and would then log nothing else; here it must be a level.
+    let known = |part: &str| part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
+    match text.parse::<Targets>() {
+        Ok(targets) if text.split(',').map(str::trim).all(known) => Ok(targets),
+        _ => Err("expected off, error, warn, info, debug, trace or target=level pairs".to_owned()),
     }
 }
 
@@ -96,7 +128,11 @@ fn output(text: &str) -> Result<Output, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
+
+    fn read(args: &[&str]) -> Result<Args, String> {
+        let line = ["strata-receiver"].iter().chain(args).map(OsString::from);
+        Args::read(line).map_err(|error| error.to_string())
+    }
 
     #[test]
     fn the_command_line_is_sound() {
@@ -104,13 +140,24 @@ mod tests {
     }
 
     #[test]
-    fn odd_ports_and_keys_are_refused_with_a_reason() {
-        let error = |args: &[&str]| {
-            let args = [&["strata-receiver"], args].concat();
-            Args::try_parse_from(args).unwrap_err().to_string()
-        };
-        assert!(error(&["--ports", "15001"]).contains("15001 is odd"));
-        assert!(error(&["--ports", "15000", "--output", "rtmp://h/a/k"]).contains("--output-stdin-json"));
-        assert!(error(&[]).contains("--ports"));
+    fn what_is_refused_is_named_with_its_reason() {
+        for (args, flag, reason) in [
+            (&["--ports", "15001"][..], "--ports", "15001 is odd"),
+            (&["--ports", "15000,15002,15000"], "--ports", "15000 is there twice"),
+            (&["--ports", "15000", "--output", "rtmp://h/a/k"], "--output", "--output-stdin-json"),
+            (&["--ports", "15000", "--log", "loud"], "--log", "expected off, error"),
+            (&["--ports", "15000", "--log", "strata_media=loud"], "--log", "target=level"),
+            (&["--ports", "15000", "--log", ""], "--log", "expected off, error"),
+            (&[], "--ports", "required"),
+        ] {
+            let error = read(args).unwrap_err();
+            assert!(error.contains(flag) && error.contains(reason), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn free_pairs_and_filters_are_taken() {
+        assert_eq!(read(&["--ports", "0,0,15000"]).unwrap().ports, [0, 0, 15000]);
+        read(&["--ports", "0", "--log", "warn, strata_media=debug"]).unwrap();
     }
 }

@@ -55,12 +55,16 @@ impl Events {
 
 impl ControlSocket {
     /// Binds the socket for its owner only. What a dead receiver left at this path is removed.
+    ///
+    /// The directory must be there: who may look into it is for those to say who run the receiver.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(ErrorKind::AddrInUse, "another process listens there"));
         }
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+            let reason = format!("there is no directory {}; make it first", parent.display());
+            return Err(io::Error::new(ErrorKind::NotFound, reason));
         }
         // Bound under another name, so that nobody can connect before the mode is set.
         let hidden = path.with_extension(format!("{}.new", std::process::id()));

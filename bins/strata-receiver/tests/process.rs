@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use bytes::Bytes;
 use strata_media::net::{LinkConfig, SenderConfig, sender};
@@ -18,6 +19,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_strata-receiver");
 struct Process {
     child: Child,
     dir: TempDir,
+    log: mpsc::Receiver<String>,
 }
 
 impl Process {
@@ -28,22 +30,31 @@ impl Process {
 
     fn start_in(dir: TempDir, args: &[&str]) -> (Self, Client, Vec<u16>) {
         let mut command = Command::new(BINARY);
-        command.args(["--ports", "0", "--stream-id", "str_test", "--latency-ms", "500"]).args(args);
-        command.arg("--control-socket").arg(dir.path().join("run/control.sock"));
+        command.args(["--ports", "0", "--stream-id", "str_test"]).args(args);
+        if !args.contains(&"--latency-ms") {
+            command.args(["--latency-ms", "500"]);
+        }
+        command.arg("--control-socket").arg(dir.path().join("control.sock"));
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        // Its first line is that it is ready.
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        assert!(line.contains("ready"), "{line}");
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        let process = Self { child, dir };
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (lines, log) = mpsc::channel();
+        // Read to the end, also when nobody asks: a full pipe would hold it up.
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+        });
+        let process = Self { child, dir, log };
+        process.logged("ready");
         let (client, ports) = process.connect();
         (process, client, ports)
     }
 
     fn socket(&self) -> PathBuf {
-        self.dir.path().join("run/control.sock")
+        self.dir.path().join("control.sock")
+    }
+
+    /// Waits for a line of its log.
+    fn logged(&self, words: &str) {
+        assert!(self.log.iter().any(|line| line.contains(words)), "it ended without saying {words:?}");
     }
 
     /// Connects, and is greeted.
@@ -291,6 +302,14 @@ fn exit_codes_say_what_was_wrong() {
     assert!(code == Some(2) && text.contains("15001 is odd"), "{code:?} {text}");
     let (code, text) = run(&["--ports", "0", "--output-stdin-json"], "rubbish\n");
     assert!(code == Some(2) && text.contains("update_forward"), "{code:?} {text}");
+    let (code, text) = run(&["--ports", "0", "--log", "loud"], "");
+    assert!(code == Some(2) && text.contains("--log") && text.contains("expected off"), "{code:?} {text}");
+    let (code, text) = run(&["--ports", "0,15002,15002"], "");
+    assert!(code == Some(2) && text.contains("15002 is there twice"), "{code:?} {text}");
+    let socket = process.dir.path().join("absent/control.sock");
+    let (code, text) = run(&["--ports", "0", "--control-socket", socket.to_str().unwrap()], "");
+    assert!(code == Some(4) && text.contains("there is no directory"), "{code:?} {text}");
+    assert!(!socket.parent().unwrap().exists());
     let secret = r#"{"cmd":"update_forward","outputs":[{"uri":"rtmp:secret"}]}"#;
     let (code, text) = run(&["--ports", "0", "--output-stdin-json"], secret);
     assert!(code == Some(2) && text.contains("output 1") && !text.contains("secret"), "{code:?} {text}");
