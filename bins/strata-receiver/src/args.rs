@@ -75,8 +75,15 @@ Control socket (one JSON object per line):
   It answers with the events ready (first), stats (every second), error and stopped (last).
 
 It ends at SIGTERM or SIGINT, at {\"cmd\":\"stop\"}, or without input for the idle timeout; what is buffered is
-written first. Exit codes: 0 ended so, 1 failed while running, 2 bad usage, 3 a port cannot be bound,
-4 the control socket cannot be made.";
+written first. A second SIGTERM or SIGINT meanwhile ends it at once.
+
+Exit codes:
+  0         ended so
+  1         failed while running; the last log line says why
+  2         bad usage
+  3         a port cannot be bound
+  4         the control socket cannot be made
+  130, 143  ended at once by a second SIGINT, SIGTERM";
 
 impl Args {
     /// Reads a command line, and checks what one argument alone cannot tell.

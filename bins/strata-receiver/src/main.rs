@@ -6,6 +6,7 @@
 mod args;
 mod control;
 mod serve;
+mod signals;
 mod stats;
 
 use std::io::IsTerminal as _;
@@ -15,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Args, LogFormat};
-use serve::Failure;
+use serve::{Failure, Reason};
 
 fn main() -> ExitCode {
     let args = Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
@@ -33,7 +34,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(reason) => {
             tracing::info!(reason = reason.name(), "ended");
-            ExitCode::SUCCESS
+            match reason {
+                // As a shell tells of a process that a signal ended.
+                Reason::Cut(signal) => ExitCode::from(128 + signal),
+                _ => ExitCode::SUCCESS,
+            }
         }
         Err(failure) => {
             tracing::error!("{failure}");
@@ -41,7 +46,7 @@ fn main() -> ExitCode {
                 Failure::Input(_) => 2,
                 Failure::Bind(_) => 3,
                 Failure::Control(_) => 4,
-                Failure::Running(_) => 1,
+                Failure::Running(_) | Failure::System(_) => 1,
             })
         }
     }

@@ -4,16 +4,19 @@
 
 use std::io::{BufRead as _, Read as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use strata_media::net::{NetError, ReceiverConfig};
-use strata_media::pipeline::{Output, PipelineError, Receive, ReceiveConfig, ReceiveEvent, receive};
+use strata_media::pipeline::{
+    Output, PipelineError, Receive, ReceiveConfig, ReceiveDriver, ReceiveEvent, receive,
+};
 use strata_proto::control::{ReceiverCommand, ReceiverEvent, ReceiverOutput};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::args::Args;
 use crate::control::{ControlSocket, Events};
+use crate::signals::Signals;
 use crate::stats::stats;
 
 /// Time for connections to take the last line.
@@ -25,6 +28,8 @@ pub(crate) enum Reason {
     Stop,
     Idle,
     Signal,
+    /// A second signal, of this number, while what is buffered was being written.
+    Cut(u8),
 }
 
 impl Reason {
@@ -32,7 +37,7 @@ impl Reason {
         match self {
             Self::Stop => "stop",
             Self::Idle => "idle",
-            Self::Signal => "signal",
+            Self::Signal | Self::Cut(_) => "signal",
         }
     }
 }
@@ -46,6 +51,8 @@ pub(crate) enum Failure {
     Bind(PipelineError),
     /// The control socket.
     Control(String),
+    /// What every process is given, and this one was not.
+    System(std::io::Error),
     /// Something that happened later.
     Running(PipelineError),
 }
@@ -55,33 +62,22 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Input(text) | Self::Control(text) => f.write_str(text),
             Self::Bind(error) | Self::Running(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
         }
     }
 }
 
 /// Runs a receiver to its end.
 pub(crate) async fn serve(args: Args) -> Result<Reason, Failure> {
-    let mut config = ReceiveConfig::new(net(&args));
-    config.record = args.record.clone();
-    config.outputs = args.outputs.clone();
-    if args.output_stdin_json {
-        config.outputs.extend(outputs_from_stdin().map_err(Failure::Input)?);
-    }
-    let (receive, driver) = receive(config).map_err(|error| match error {
-        PipelineError::Net(NetError::Bind { .. } | NetError::Config { .. }) => Failure::Bind(error),
-        error => Failure::Running(error),
-    })?;
+    let (receive, driver) = open(&args)?;
     let ports: Vec<u16> = receive.local_addrs().iter().map(SocketAddr::port).collect();
     let ready = ReceiverEvent::Ready {
         stream_id: args.stream_id.clone(),
         pid: std::process::id(),
         ports: ports.clone(),
     };
-    let socket = args.control_socket.as_deref().map(|path| {
-        ControlSocket::bind(path)
-            .map_err(|e| Failure::Control(format!("control socket {}: {e}", path.display())))
-    });
-    let socket = socket.transpose()?;
+    let socket = args.control_socket.as_deref().map(bind).transpose()?;
+    let mut signals = Signals::listen().map_err(Failure::System)?;
     tracing::info!(stream = %args.stream_id, bind = %args.bind, ?ports, latency_ms = args.latency_ms, "ready");
 
     let (command_sender, commands) = mpsc::channel(16);
@@ -103,10 +99,14 @@ pub(crate) async fn serve(args: Args) -> Result<Reason, Failure> {
         tokio::pin!(driver);
         let reason = tokio::select! {
             result = &mut driver => return result.map(|()| Reason::Stop),
-            reason = life.run(commands) => reason,
+            reason = life.run(&mut signals, commands) => reason,
         };
+        tracing::info!(reason = reason.name(), "ending");
         let _ = life.receive.stop();
-        driver.await.map(|()| reason)
+        tokio::select! {
+            result = driver => result.map(|()| reason),
+            signal = signals.next() => Ok(Reason::Cut(signal)),
+        }
     };
     let outcome = tokio::select! {
         outcome = running => outcome,
@@ -121,6 +121,24 @@ pub(crate) async fn serve(args: Args) -> Result<Reason, Failure> {
     tokio::time::sleep(LAST_LINE).await;
     drop(socket);
     outcome.map_err(Failure::Running)
+}
+
+fn open(args: &Args) -> Result<(Receive, ReceiveDriver), Failure> {
+    let mut config = ReceiveConfig::new(net(args));
+    config.record = args.record.clone();
+    config.outputs = args.outputs.clone();
+    if args.output_stdin_json {
+        config.outputs.extend(outputs_from_stdin().map_err(Failure::Input)?);
+    }
+    receive(config).map_err(|error| match error {
+        PipelineError::Net(NetError::Bind { .. } | NetError::Config { .. }) => Failure::Bind(error),
+        error => Failure::Running(error),
+    })
+}
+
+fn bind(path: &Path) -> Result<ControlSocket, Failure> {
+    let failed = |e: std::io::Error| Failure::Control(format!("control socket {}: {e}", path.display()));
+    ControlSocket::bind(path).map_err(failed)
 }
 
 fn net(args: &Args) -> ReceiverConfig {
@@ -140,17 +158,11 @@ struct Life {
 
 impl Life {
     /// Runs until there is a reason to end.
-    async fn run(&mut self, mut commands: mpsc::Receiver<ReceiverCommand>) -> Reason {
-        let handlers =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = handlers else { return Reason::Signal };
+    async fn run(&mut self, signals: &mut Signals, mut commands: mpsc::Receiver<ReceiverCommand>) -> Reason {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Reason::Signal,
-                _ = interrupt.recv() => return Reason::Signal,
-                // A terminal that closes does not end a recording.
-                _ = hangup.recv() => {}
+                _ = signals.next() => return Reason::Signal,
                 Some(event) = self.receive.event() => self.tell(event),
                 Some(command) = commands.recv() => match command {
                     ReceiverCommand::Stop => return Reason::Stop,

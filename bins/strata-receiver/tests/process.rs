@@ -232,14 +232,27 @@ fn it_ends_without_input() {
 #[test]
 fn a_hangup_is_ignored_and_an_interrupt_is_not() {
     let (process, mut client, _) = Process::start(&[]);
-    // The first statistics come from the loop that has the handlers.
-    client.stats();
     process.signal("-HUP");
     client.send(r#"{"cmd":"stats"}"#);
     client.stats();
     process.signal("-INT");
     assert_eq!(client.stopped(), "signal");
     process.assert_ended();
+}
+
+#[test]
+fn a_second_signal_ends_it_while_it_still_writes() {
+    let (mut process, mut client, ports) = Process::start(&["--latency-ms", "60000"]);
+    send(ports[0], 1);
+    client.send(r#"{"cmd":"stats"}"#);
+    while client.stats().links[0].packets == 0 {}
+    // What came is due in a minute.
+    process.signal("-TERM");
+    process.logged("ending");
+    process.signal("-TERM");
+    assert_eq!(client.stopped(), "signal");
+    assert_eq!(process.child.wait().unwrap().code(), Some(128 + 15));
+    assert!(!process.socket().exists());
 }
 
 #[test]
