@@ -21,9 +21,6 @@ pub(super) fn sender_config(config: &PipelineConfig) -> anyhow::Result<SenderCon
     sender.latency = Duration::from_millis(config.latency_ms.into());
     sender.scheduler = scheduler(&config.bonding.scheduler);
     sender.cname = config.stream_id.to_string();
-    for field in without_effect(&config.bonding.scheduler) {
-        tracing::info!("scheduler.{field} has no effect in this version");
-    }
     Ok(sender)
 }
 
@@ -42,23 +39,11 @@ fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
     (host, port).to_socket_addrs()?.next().context("the host has no address")
 }
 
-/// The scheduler as the engine takes it.
+/// The scheduler as the engine takes it; the agent lets nothing through that the engine does not know.
 pub(super) fn scheduler(scheduler: &Scheduler) -> SchedulerParams {
     let mut params = SchedulerParams::default();
     params.discard_deadline = scheduler.discard_deadline_ms.map(|ms| Duration::from_millis(ms.into()));
     params
-}
-
-/// Fields that are set and that the engine does not know yet.
-pub(crate) fn without_effect(scheduler: &Scheduler) -> Vec<&'static str> {
-    macro_rules! set {
-        ($($field:ident)*) => {
-            [$((scheduler.$field.is_some(), stringify!($field)),)*]
-        };
-    }
-    let fields = set!(storm_enabled storm_reliable_weight storm_unreliable_max_age_ms redundancy_enabled
-        redundancy_spare_ratio redundancy_max_packet_bytes redundancy_target_links critical_broadcast);
-    fields.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]
@@ -74,10 +59,8 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_named() {
-        let given =
-            Scheduler { discard_deadline_ms: Some(200), storm_enabled: Some(true), ..Scheduler::default() };
-        assert_eq!(without_effect(&given), ["storm_enabled"]);
+    fn the_deadline_is_the_engine_s() {
+        let given = Scheduler { discard_deadline_ms: Some(200), ..Scheduler::default() };
         assert_eq!(scheduler(&given).discard_deadline, Some(Duration::from_millis(200)));
     }
 }

@@ -19,7 +19,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::streams::protocol::{PipelineCommand, PipelineConfig, PipelineEvent};
-pub(crate) use bond::without_effect;
 
 /// Reads a configuration from stdin and streams until it is told to stop.
 pub(crate) fn main() -> ExitCode {

@@ -104,11 +104,50 @@ fn an_update_is_checked_as_a_whole() {
     check(json!({"scheduler": {"discard_deadline_ms": 300}, "encoder": {"bitrate_kbps": 4000}})).unwrap();
     let fault = check(json!({"scheduler": {"discard_deadline_ms": 300}, "encoder": {"bitrate_kbps": 4}}));
     assert_eq!(fault.unwrap_err().field.as_deref(), Some("payload.encoder.bitrate_kbps"));
-    let fault = check(json!({"scheduler": {"storm_enabled": true}})).unwrap_err();
-    assert_eq!(
-        (fault.code, fault.field.as_deref()),
-        (ErrorCode::UNSUPPORTED, Some("payload.scheduler.storm_enabled"))
-    );
     let fault = check(json!({"scheduler": {"redundancy_max_packet_bytes": 70000}})).unwrap_err();
     assert_eq!(fault.field.as_deref(), Some("payload.scheduler.redundancy_max_packet_bytes"));
+}
+
+/// What a stream.start and a config.update with this scheduler answer.
+fn answers(scheduler: &Value) -> [Result<(), Fault>; 2] {
+    let start = start(|v| v["bonding_config"]["scheduler"] = scheduler.clone());
+    let update = serde_json::from_value(json!({"scheduler": scheduler})).unwrap();
+    [try_plan(&start).map(drop), check_update(&update)]
+}
+
+#[test]
+fn what_the_engine_cannot_do_is_unsupported_at_the_start_and_later() {
+    for (name, value) in [
+        ("storm_enabled", json!(true)),
+        ("storm_reliable_weight", json!(0.5)),
+        ("storm_unreliable_max_age_ms", json!(100)),
+        ("redundancy_enabled", json!(true)),
+        ("redundancy_spare_ratio", json!(0.4)),
+        ("redundancy_max_packet_bytes", json!(1316)),
+        ("redundancy_target_links", json!(2)),
+        ("critical_broadcast", json!(true)),
+    ] {
+        let fields = answers(&json!({name: value})).map(|answer| {
+            let fault = answer.unwrap_err();
+            assert_eq!(fault.code, ErrorCode::UNSUPPORTED, "{name}");
+            fault.field.unwrap()
+        });
+        let expected = ["payload.bonding_config.scheduler", "payload.scheduler"];
+        assert_eq!(fields, expected.map(|place| format!("{place}.{name}")));
+    }
+}
+
+#[test]
+fn what_leaves_it_off_is_taken() {
+    for scheduler in [
+        json!({"storm_enabled": false, "redundancy_enabled": false, "critical_broadcast": false}),
+        json!({"redundancy_spare_ratio": 0, "redundancy_max_packet_bytes": 0, "redundancy_target_links": 1}),
+        json!({"storm_enabled": false, "storm_reliable_weight": 0.7, "storm_unreliable_max_age_ms": 100}),
+        json!({"redundancy_enabled": false, "redundancy_spare_ratio": 0.4, "redundancy_target_links": 2}),
+        json!({"discard_deadline_ms": 200}),
+    ] {
+        for answer in answers(&scheduler) {
+            answer.unwrap();
+        }
+    }
 }
