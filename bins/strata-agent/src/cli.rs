@@ -41,13 +41,6 @@ pub(crate) enum Action {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigAction),
-    /// The media pipeline of one stream, as a child of the agent: configuration and commands on stdin,
-    /// events on stdout.
-    #[command(hide = true)]
-    Pipeline,
-    /// Looks at cameras and media files, as a child of the agent: request on stdin, result on stdout.
-    #[command(hide = true)]
-    Probe,
 }
 
 /// What to do with the configuration.

@@ -5,7 +5,7 @@
 //! | `config` | keys, their sources, and what can change on a running agent |
 //! | `hardware` | interfaces, cameras, saved media, load: what `device.status` says |
 //! | `streams` | the running stream: its child process, retries, statistics, end |
-//! | `pipeline`, `probe` | the children's side: the only processes that load GStreamer |
+//! | `pipeline` | the other program, whose processes alone load GStreamer |
 //! | `commands` | what the control plane can ask for |
 //! | `logs` | stderr and the ring behind `logs.get` |
 
@@ -17,7 +17,6 @@ mod hardware;
 mod logs;
 mod media_dir;
 mod pipeline;
-mod probe;
 mod run;
 mod streams;
 
@@ -36,12 +35,6 @@ const EXIT_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let action = cli.action.unwrap_or(Action::Run);
-    match action {
-        Action::Pipeline => return pipeline::main(),
-        Action::Probe => return probe::main(),
-        _ => {}
-    }
     let config = match Config::load(cli.source.config.as_deref(), &cli.source.given) {
         Ok(config) => config,
         Err(error) => {
@@ -49,10 +42,10 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let done = match action {
+    let done = match cli.action.unwrap_or(Action::Run) {
         Action::Config(ConfigAction::Check) => check(&config),
         Action::Report => run::report(&config),
-        _ => serve(config),
+        Action::Run => serve(config),
     };
     match done {
         Ok(code) => code,

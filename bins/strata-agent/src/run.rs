@@ -25,6 +25,7 @@ use crate::control_plane::ControlPlane;
 use crate::hardware::{self, Activity, Hardware, Options};
 use crate::logs::Logs;
 use crate::media_dir::MediaDir;
+use crate::pipeline;
 use crate::streams::{self, Streams};
 
 /// Looks at the device once and prints what would be reported.
@@ -32,9 +33,9 @@ use crate::streams::{self, Streams};
 /// # Errors
 /// When the kernel does not let itself be asked.
 pub(crate) fn report(config: &Config) -> anyhow::Result<std::process::ExitCode> {
-    let settings = Settings::read(&config.state_dir)?;
+    let options = options(config, &Settings::read(&config.state_dir)?, pipeline::find()?);
     let status = runtime()?.block_on(async {
-        let (hardware, mut driver, socket) = hardware::open(options(config, &settings))?;
+        let (hardware, mut driver, socket) = hardware::open(options)?;
         let look = async {
             tokio::join!(driver.look(), tokio::time::sleep(LOAD_SAMPLE));
         };
@@ -55,9 +56,10 @@ pub(crate) fn report(config: &Config) -> anyhow::Result<std::process::ExitCode> 
 pub(crate) fn serve(config: Config, control_plane: ControlPlane) -> anyhow::Result<Option<Exit>> {
     let logs = Logs::new(config.log_lines).install(&config.live.log, config.log_format)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), control_plane = %control_plane.url, state = %config.state_dir.display(), "strata-agent starts");
+    let program = pipeline::find()?;
     let identity = Identity::load_or_create_with_key(&config.state_dir, &config.device_key_path)?;
     let client = client(&config, control_plane);
-    runtime()?.block_on(live(config, client, identity, logs))
+    runtime()?.block_on(live(config, client, identity, logs, program))
 }
 
 async fn live(
@@ -65,12 +67,13 @@ async fn live(
     client: Client,
     identity: Identity,
     logs: Logs,
+    program: PathBuf,
 ) -> anyhow::Result<Option<Exit>> {
     let settings = Settings::read(&config.state_dir)?;
     if let Err(error) = std::fs::create_dir_all(&config.media_dir) {
         tracing::warn!(%error, path = %config.media_dir.display(), "cannot make the media directory");
     }
-    let (hardware, mut hardware_driver, socket) = hardware::open(options(&config, &settings))
+    let (hardware, mut hardware_driver, socket) = hardware::open(options(&config, &settings, program.clone()))
         .context("cannot ask the kernel for network interfaces")?;
     // One thread runs all parts: children are tied to the thread that made them (PR_SET_PDEATHSIG).
     let mut parts = JoinSet::new();
@@ -78,7 +81,7 @@ async fn live(
     // A command that comes right after the login must find the interfaces.
     hardware_driver.look_at_network().await;
     let hardware = Arc::new(hardware);
-    let (streams, streams_driver) = streams::new(program(), config.state_dir.join("run"));
+    let (streams, streams_driver) = streams::new(program, config.state_dir.join("run"));
     sweep(&config.state_dir.join("run"));
     let (exits, exits_rx) = mpsc::channel(1);
     let device = Device {
@@ -157,18 +160,13 @@ fn client(config: &Config, control_plane: ControlPlane) -> Client {
     client
 }
 
-fn options(config: &Config, settings: &Settings) -> Options {
+fn options(config: &Config, settings: &Settings, program: PathBuf) -> Options {
     Options {
-        program: program(),
+        program,
         media_dir: config.media_dir.clone(),
         interval: config.live.scan_interval,
         disabled: settings.disabled_interfaces.clone(),
     }
-}
-
-/// The agent's own program for its children, also after the file has been replaced by a newer one.
-fn program() -> PathBuf {
-    PathBuf::from("/proc/self/exe")
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use strata_agent_protocol::probe::{Answer, Request};
 use strata_proto::control::{InputStatus, MediaInput};
 use tokio::sync::{mpsc, watch};
 
 use super::interfaces::{self, Sysfs};
 use super::media::{self, Durations, File, Node};
 use super::netlink::{self, Changes, Netlink};
-use super::probe::{self, Answer, Request};
-use super::{Hardware, Options, Order, Seen, cpu};
+use super::{Hardware, Options, Order, Seen, cpu, probe};
 
 /// Looks at the device until its [`Hardware`] is dropped.
 #[derive(Debug)]

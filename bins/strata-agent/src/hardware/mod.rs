@@ -12,7 +12,7 @@ mod driver;
 mod interfaces;
 mod media;
 mod netlink;
-pub(crate) mod probe;
+mod probe;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub(crate) struct Seen {
 /// What to look at, and how often.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// The agent's own program, which is also the probe.
+    /// The pipeline's program, which is also the probe.
     pub(crate) program: PathBuf,
     /// Directory of saved media.
     pub(crate) media_dir: PathBuf,
@@ -132,9 +132,4 @@ impl Hardware {
             running_streams: Some(activity.running.clone()),
         }
     }
-}
-
-/// What a child process may know of the agent's environment: not the enrolment token.
-pub(crate) fn child_environment() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
-    std::env::vars_os().filter(|(key, _)| !key.as_encoded_bytes().starts_with(b"STRATA_AGENT_"))
 }

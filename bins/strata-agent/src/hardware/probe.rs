@@ -1,42 +1,15 @@
-//! Questions that only GStreamer can answer, asked in a child process: the agent itself never loads
-//! it, and a file that crashes a demuxer crashes only the child.
-//!
-//! The child gets one [`Request`] as JSON on stdin and prints one [`Answer`] per line on stdout.
+//! Questions that only GStreamer can answer, asked in a child process: a file that crashes a demuxer crashes only
+//! the child.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use strata_proto::control::MediaInput;
+use strata_agent_protocol::probe::{Answer, Request};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-/// What to look at.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Request {
-    /// Cameras and capture cards.
-    #[serde(default)]
-    pub(crate) inputs: bool,
-    /// Files whose duration is wanted.
-    #[serde(default)]
-    pub(crate) files: Vec<PathBuf>,
-}
-
-/// One thing that was seen.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
-    /// A camera or capture card.
-    Input(MediaInput),
-    /// A file.
-    File {
-        /// As asked.
-        path: PathBuf,
-        /// Duration, whole seconds; absent when it has none.
-        duration_s: Option<u64>,
-    },
-}
+use crate::pipeline;
 
 /// Asks a child of `program`. What it said before it crashed or its time was over is kept; the second
 /// part tells whether it finished.
@@ -46,7 +19,7 @@ pub(crate) async fn ask(program: &Path, request: &Request) -> (Vec<Answer>, bool
         Ok(mut child) => {
             let talk = talk(&mut child, request, &mut answers);
             let finished = match tokio::time::timeout(PATIENCE, talk).await {
-                Ok(Ok(())) => child.wait().await.is_ok_and(|status| status.success()),
+                Ok(Ok(())) => ended_well(child.wait().await),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the probe's answer is not understood");
                     false
@@ -64,11 +37,17 @@ pub(crate) async fn ask(program: &Path, request: &Request) -> (Vec<Answer>, bool
     (answers, finished)
 }
 
+fn ended_well(end: std::io::Result<ExitStatus>) -> bool {
+    match end {
+        Ok(status) if status.success() => return true,
+        Ok(status) => tracing::warn!(%status, "the probe ended early"),
+        Err(error) => tracing::warn!(%error, "the probe's end is not known"),
+    }
+    false
+}
+
 fn spawn(program: &Path) -> std::io::Result<Child> {
-    Command::new(program)
-        .arg("probe")
-        .env_clear()
-        .envs(super::child_environment())
+    tokio::process::Command::from(pipeline::command(program, "probe"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

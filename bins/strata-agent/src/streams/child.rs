@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
-use super::protocol::{PipelineCommand, PipelineConfig, PipelineEvent};
-use crate::hardware::child_environment;
+use crate::pipeline;
 
 /// A running pipeline. Dropping it kills it.
 #[derive(Debug)]
@@ -33,16 +33,13 @@ pub(super) enum Heard {
 }
 
 impl Child {
-    /// Starts a child of `program` and gives it its configuration.
+    /// Starts the pipeline's program and gives it its configuration.
     pub(super) async fn spawn(
         program: &Path,
         generation: u64,
         config: &PipelineConfig,
     ) -> std::io::Result<Self> {
-        let mut process = Command::new(program)
-            .arg("pipeline")
-            .env_clear()
-            .envs(child_environment())
+        let mut process = tokio::process::Command::from(pipeline::command(program, "stream"))
             // Ctrl-C in a terminal is for the agent, which stops the child in good order.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -54,7 +51,11 @@ impl Child {
         let mut stdin = process.stdin.take().ok_or_else(pipe)?;
         let stdout = Lines::new(process.stdout.take().ok_or_else(pipe)?);
         let stderr = Lines::new(process.stderr.take().ok_or_else(pipe)?);
-        write_line(&mut stdin, config).await?;
+        match write_line(&mut stdin, config).await {
+            // It has ended already, and its output says why.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         Ok(Self { generation, process, stdin: Some(stdin), stdout, stderr, log: Budget::default() })
     }
 

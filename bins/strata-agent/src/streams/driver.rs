@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use strata_agent_protocol::stream::PipelineConfig;
 use strata_proto::control::{BondingConfig, ErrorCode, Fault, StreamState};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::child::{Child, Heard};
-use super::protocol::PipelineConfig;
 use super::supervision::{Input, Output, Supervision};
 use super::{Order, Reports};
 use crate::hardware::Activity;

@@ -7,7 +7,6 @@
 mod child;
 mod driver;
 pub(crate) mod plan;
-pub(crate) mod protocol;
 mod supervision;
 
 use std::collections::BTreeSet;
@@ -15,13 +14,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use strata_agent_protocol::stream::PipelineConfig;
 use strata_client::role::agent::Reporter;
 use strata_proto::control::{ConfigUpdate, EndReason, ErrorCode, Fault, StreamEnded, StreamStats};
 use strata_proto::id::StreamId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::hardware::Activity;
-use protocol::PipelineConfig;
 
 pub(crate) use driver::Driver;
 
@@ -54,8 +53,7 @@ enum Order {
     Disable(BTreeSet<String>),
 }
 
-/// Makes the supervisor of one stream at a time. `program` is the agent's own, which is also the
-/// pipeline; `run_dir` gets the bonding configuration of the running stream.
+/// Makes the supervisor of one stream at a time. `program` is the pipeline's; `run_dir` gets the bonding configuration of the running stream.
 pub(crate) fn new(program: PathBuf, run_dir: PathBuf) -> (Streams, Driver) {
     let (orders, orders_rx) = mpsc::channel(ORDERS);
     let (activity_tx, activity) = watch::channel(Activity::default());

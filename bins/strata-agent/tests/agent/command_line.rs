@@ -1,5 +1,7 @@
 //! What can be seen without a control plane.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use strata_proto::control::{DeviceStatus, InterfaceType, StreamState};
 
 use crate::process::output;
@@ -43,10 +45,33 @@ fn a_bad_command_line_exits_with_2_and_help_teaches() {
     assert_eq!(output(&["--scan-interval-s", "often"]).status.code(), Some(2));
     assert_eq!(output(&["--no-such-flag"]).status.code(), Some(2));
     let help = text(&output(&["--help"]).stdout);
-    for word in ["strata://enroll?", "Exit codes", "78", "STRATA_AGENT_STATE_DIR", "--media-dir"] {
+    for word in ["strata://enroll?", "Exit codes", "78", "STRATA_AGENT_STATE_DIR", "--media-dir"]
+    {
         assert!(help.contains(word), "{word}: {help}");
     }
-    assert!(!help.contains("pipeline") && !help.contains("probe"), "{help}");
+}
+
+#[test]
+fn an_agent_without_its_pipeline_says_what_is_missing() {
+    // A link is in another directory than the program, and is the same program.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let alone = dir.path().join("strata-agent");
+    std::fs::hard_link(env!("CARGO_BIN_EXE_strata-agent"), &alone).unwrap();
+    let report = || {
+        let output =
+            std::process::Command::new(&alone).args(["report", "--state-dir"]).arg(dir.path()).output();
+        let output = output.unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, words) = report();
+    let pipeline = dir.path().join("strata-agent-pipeline");
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains(pipeline.to_str().unwrap()) && words.contains("belongs beside"), "{words}");
+
+    std::fs::write(&pipeline, "#!/bin/sh\necho 'libgstreamer-1.0.so.0 is missing' >&2; exit 127").unwrap();
+    std::fs::set_permissions(&pipeline, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, words) = report();
+    assert!(code == Some(1) && words.contains("libgstreamer-1.0.so.0 is missing"), "{code:?} {words}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Agent {
     pub(crate) fn pipeline(&self) -> Pid {
         let mut found = children(self.pid()).into_iter().filter(|child| {
             let args = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-            args.split(|b| *b == 0).any(|arg| arg == b"pipeline")
+            args.split(|b| *b == 0).any(|arg| arg == b"stream")
         });
         found.next().expect("a pipeline runs")
     }

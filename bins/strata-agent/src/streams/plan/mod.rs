@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use strata_agent_protocol::stream::PipelineConfig;
 use strata_proto::control::{
     BondingConfig, BondingLink, ConfigUpdate, Encoder, ErrorCode, Fault, NetworkInterface, Scheduler, Source,
     SourceMode, StreamStart,
 };
 use url::Url;
 
-use super::protocol::PipelineConfig;
 use crate::media_dir::MediaDir;
 
 /// What a plan is made against.

@@ -15,10 +15,10 @@ mod totals;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent};
 use strata_proto::control::{ConfigUpdate, EndReason, StreamEnded, StreamState, StreamStats};
 use strata_proto::id::StreamId;
 
-use super::protocol::{PipelineCommand, PipelineConfig, PipelineEvent};
 use totals::Totals;
 
 /// The supervision of one stream at a time.

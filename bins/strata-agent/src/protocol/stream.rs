@@ -1,7 +1,7 @@
-//! What the agent and its pipeline child say to each other: JSON lines.
+//! One stream: the agent, and the child that is its media pipeline.
 //!
 //! ```text
-//!   agent                                     child (strata-agent pipeline)
+//!   agent                                     child
 //!     │ stdin:  PipelineConfig, once ─────────►│ builds the pipeline
 //!     │◄──────────── stdout: {"event":"started"}│
 //!     │◄──────── {"event":"stats",…} each second│
@@ -20,31 +20,31 @@ use strata_proto::id::StreamId;
 
 /// The first line on the child's stdin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PipelineConfig {
+pub struct PipelineConfig {
     /// Which stream.
-    pub(crate) stream_id: StreamId,
+    pub stream_id: StreamId,
     /// Where pictures come from; a file's path is absolute and was checked.
-    pub(crate) source: Source,
+    pub source: Source,
     /// How they are encoded.
-    pub(crate) encoder: Encoder,
+    pub encoder: Encoder,
     /// Where they go, link by link.
-    pub(crate) bonding: BondingConfig,
+    pub bonding: BondingConfig,
     /// Time the receiver waits for retransmissions, ms.
-    pub(crate) latency_ms: u32,
+    pub latency_ms: u32,
     /// Time between two `stats`, ms.
-    pub(crate) stats_interval_ms: u64,
+    pub stats_interval_ms: u64,
     /// The agent's process id: a child of somebody else has been orphaned.
-    pub(crate) parent: u32,
+    pub parent: u32,
     /// Interfaces whose links must not be used.
     #[serde(default)]
-    pub(crate) disabled: BTreeSet<String>,
+    pub disabled: BTreeSet<String>,
     /// What the child logs; the agent's own filter.
-    pub(crate) log: String,
+    pub log: String,
 }
 
 impl PipelineConfig {
     /// Lays an update over the configuration.
-    pub(crate) fn merge(&mut self, update: &ConfigUpdate) {
+    pub fn merge(&mut self, update: &ConfigUpdate) {
         if let Some(bitrate) = update.encoder.as_ref().and_then(|encoder| encoder.bitrate_kbps) {
             self.encoder.bitrate_kbps = Some(bitrate);
         }
@@ -62,7 +62,7 @@ impl PipelineConfig {
 /// A further line on the child's stdin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "cmd", rename_all = "snake_case")]
-pub(crate) enum PipelineCommand {
+pub enum PipelineCommand {
     /// Send what is left, and exit.
     Stop,
     /// Change the running pipeline; answered by `updated`.
@@ -85,7 +85,7 @@ pub(crate) enum PipelineCommand {
 /// A line on the child's stdout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum PipelineEvent {
+pub enum PipelineEvent {
     /// Media flows.
     Started,
     /// How it goes; counters are the child's own, from its start.

@@ -1,35 +1,23 @@
-//! The probe's side of [`crate::hardware::probe`]: the process that loads GStreamer to look.
+//! The answering side of [`strata_agent_protocol::probe`].
 
 use std::io::{Read as _, Write as _};
-use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use strata_agent_protocol::probe::{Answer, Request};
 use strata_media::pipeline::probe;
 use strata_proto::control::{InputStatus, MediaInput};
 
-use crate::hardware::probe::{Answer, Request};
-
 /// Reads one request from stdin, prints what is seen: one answer per line, as soon as it is known.
-pub(crate) fn main() -> ExitCode {
-    crate::pipeline::die_with_parent();
+///
+/// # Errors
+/// When there is no request, nobody reads the answers, or GStreamer cannot be loaded.
+pub(crate) fn run() -> anyhow::Result<()> {
     let mut text = String::new();
-    let request = match std::io::stdin().read_to_string(&mut text).map(|_| serde_json::from_str(&text)) {
-        Ok(Ok(request)) => request,
-        _ => return ExitCode::FAILURE,
-    };
-    match answer(request) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn answer(request: Request) -> std::io::Result<()> {
+    std::io::stdin().read_to_string(&mut text)?;
+    let request: Request = serde_json::from_str(&text).context("the request")?;
     if request.inputs {
-        let inputs = probe::video_inputs().map_err(std::io::Error::other)?;
-        for input in inputs.into_iter().filter_map(input) {
+        for input in probe::video_inputs()?.into_iter().filter_map(input) {
             say(&Answer::Input(input))?;
         }
     }

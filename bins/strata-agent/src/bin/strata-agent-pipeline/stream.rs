@@ -1,12 +1,8 @@
-//! The child's side of [`crate::streams::protocol`]: the process that loads GStreamer to stream.
-
-mod bond;
+//! The child's side of [`strata_agent_protocol::stream`].
 
 use std::io::{BufRead as _, Write as _};
-use std::process::ExitCode;
 
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent};
 use strata_media::net::SenderUpdate;
 use strata_media::pipeline::{
     self as media, EndReason, SendConfig, SendDriver, SendEvent, SendHandle, SendStats,
@@ -18,27 +14,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::streams::protocol::{PipelineCommand, PipelineConfig, PipelineEvent};
+use crate::bond;
 
 /// Reads a configuration from stdin and streams until it is told to stop.
-pub(crate) fn main() -> ExitCode {
-    die_with_parent();
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The agent may be gone; then nobody needs to know.
-            let _ = say(&PipelineEvent::Failed { message: format!("{error:#}") });
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Ties this process to the thread of the agent that started it: without the agent nobody could stop it.
-pub(crate) fn die_with_parent() {
-    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-}
-
-fn run() -> anyhow::Result<()> {
+///
+/// # Errors
+/// Whatever keeps the stream from going on, without a camera's password.
+pub(crate) fn run() -> anyhow::Result<()> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     let config: PipelineConfig = serde_json::from_str(&line)?;
@@ -47,6 +29,12 @@ fn run() -> anyhow::Result<()> {
     log(&config.log)?;
     let source = config.source.clone();
     send(config).map_err(|error| anyhow::anyhow!(hide(&format!("{error:#}"), &source)))
+}
+
+/// Tells the agent why there is no stream.
+pub(crate) fn failed(error: &anyhow::Error) {
+    // The agent may be gone; then nobody needs to know.
+    let _ = say(&PipelineEvent::Failed { message: format!("{error:#}") });
 }
 
 fn send(config: PipelineConfig) -> anyhow::Result<()> {

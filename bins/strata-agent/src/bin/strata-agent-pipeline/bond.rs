@@ -4,18 +4,17 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use strata_agent_protocol::stream::PipelineConfig;
 use strata_media::bond::SchedulerParams;
 use strata_media::net::{LinkConfig, SenderConfig};
 use strata_proto::control::{BondingLink, LinkPriority, Scheduler};
 use url::Url;
 
-use crate::streams::protocol::PipelineConfig;
-
 /// The bond as the engine takes it; names are looked up.
 ///
 /// # Errors
 /// When a name has no address.
-pub(super) fn sender_config(config: &PipelineConfig) -> anyhow::Result<SenderConfig> {
+pub(crate) fn sender_config(config: &PipelineConfig) -> anyhow::Result<SenderConfig> {
     let links = config.bonding.links.iter().map(link).collect::<anyhow::Result<_>>()?;
     let mut sender = SenderConfig::new(links);
     sender.latency = Duration::from_millis(config.latency_ms.into());
@@ -40,7 +39,7 @@ fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
 }
 
 /// The scheduler as the engine takes it; the agent lets nothing through that the engine does not know.
-pub(super) fn scheduler(scheduler: &Scheduler) -> SchedulerParams {
+pub(crate) fn scheduler(scheduler: &Scheduler) -> SchedulerParams {
     let mut params = SchedulerParams::default();
     params.discard_deadline = scheduler.discard_deadline_ms.map(|ms| Duration::from_millis(ms.into()));
     params
