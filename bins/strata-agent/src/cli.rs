@@ -25,9 +25,9 @@ pub(crate) struct ConfigSource {
     /// Configuration file, TOML [default: /etc/strata/agent.conf when it is there].
     #[arg(long, short, value_name = "FILE", env = "STRATA_AGENT_CONFIG", global = true)]
     pub(crate) config: Option<PathBuf>,
-    /// Keys given as flags or in the environment.
+    /// Keys given as flags.
     #[command(flatten)]
-    pub(crate) given: Layer,
+    pub(crate) flags: Layer,
 }
 
 /// What to do.
@@ -56,11 +56,14 @@ First start, with the string that the control plane shows for a new sender:
 The device makes its own key, enrols once, and needs no string afterwards:
   strata-agent
 
-Flags win over the environment (STRATA_AGENT_…), which wins over the file. SIGTERM and SIGINT stop a
-running stream in order, report its end, and exit.
+Flags win over the environment, which wins over the file. The environment has a variable for every key
+of the file: STRATA_AGENT_STATE_DIR for state_dir, STRATA_AGENT_ENROLLMENT_TOKEN for what --enroll takes.
+
+SIGTERM and SIGINT stop a running stream in order, report its end, and exit.
 
 Exit codes:
-  0   ended as asked
-  1   failed while running; the last log line says why
-  2   wrong command line
-  78  wrong configuration; the message names the key (do not restart before it is changed)";
+  0         ended as asked
+  1         failed while running; the last log line says why
+  2         wrong command line; the message names the flag
+  78        wrong configuration in the file or the environment; the message names file and key, or the
+            variable (do not restart before it is changed)";

@@ -72,7 +72,7 @@ mod tests {
                 ca_fingerprint: url.map(|_| format!("sha256:{}", "0a".repeat(32))),
                 ..Layer::default()
             };
-            Config::load(Some(&conf), &given).unwrap()
+            Config::load(Some(&conf), &given, []).unwrap()
         };
         assert_eq!(find(&load(None)).unwrap(), None);
         let given = find(&load(Some("wss://one/agent/ws"))).unwrap().unwrap();

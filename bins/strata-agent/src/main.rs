@@ -30,16 +30,18 @@ use cli::{Action, Cli, ConfigAction};
 use commands::Exit;
 use config::Config;
 
+/// What clap ends with, too.
+const EXIT_USAGE: u8 = 2;
 /// sysexits.h: something was found in an unconfigured or misconfigured state.
 const EXIT_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let config = match Config::load(cli.source.config.as_deref(), &cli.source.given) {
+    let config = match Config::load(cli.source.config.as_deref(), &cli.source.flags, std::env::vars_os()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("strata-agent: configuration: {error}");
-            return ExitCode::from(EXIT_CONFIG);
+            return ExitCode::from(if error.is_of_a_flag() { EXIT_USAGE } else { EXIT_CONFIG });
         }
     };
     let done = match cli.action.unwrap_or(Action::Run) {

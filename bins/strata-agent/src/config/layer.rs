@@ -1,4 +1,4 @@
-//! One source of configuration: the same keys in the file, the environment and on the command line.
+//! One source of configuration: the same keys on the command line, in the environment and in the file.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -14,48 +14,41 @@ use super::ConfigError;
 pub(crate) struct Layer {
     /// How to join: the whole `strata://enroll?…` string, or the `enr_…` token alone (then
     /// --control-url says where). Needed on the first start only.
-    #[arg(
-        long = "enroll",
-        global = true,
-        value_name = "STRING",
-        env = "STRATA_AGENT_ENROLLMENT_TOKEN",
-        hide_env_values = true,
-        value_parser = secret
-    )]
+    #[arg(long = "enroll", global = true, value_name = "STRING", value_parser = secret)]
     pub(crate) enrollment_token: Option<Secret>,
     /// Control plane to connect to, such as wss://host:8443/agent/ws.
-    #[arg(long, global = true, value_name = "URL", env = "STRATA_AGENT_CONTROL_URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) control_url: Option<String>,
     /// SHA-256 of the control plane's own CA certificate, sha256:<64 hex digits>; without it the
     /// certificate must come from a public CA.
-    #[arg(long, global = true, value_name = "SHA256", env = "STRATA_AGENT_CA_FINGERPRINT")]
+    #[arg(long, global = true, value_name = "SHA256")]
     pub(crate) ca_fingerprint: Option<String>,
     /// Directory of identity, journal and settings [default: /var/lib/strata-agent].
-    #[arg(long, global = true, value_name = "DIR", env = "STRATA_AGENT_STATE_DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// The device's private key, made at the first start [default: STATE_DIR/device.key].
-    #[arg(long, global = true, value_name = "FILE", env = "STRATA_AGENT_DEVICE_KEY_PATH")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) device_key_path: Option<PathBuf>,
     /// Directory of saved media, the only one streams can read files from [default: STATE_DIR/media].
-    #[arg(long, global = true, value_name = "DIR", env = "STRATA_AGENT_MEDIA_DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) media_dir: Option<PathBuf>,
     /// Name the device reports [default: the system's].
-    #[arg(long, global = true, value_name = "NAME", env = "STRATA_AGENT_HOSTNAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
     /// Seconds between two looks at media files and device nodes [default: 10].
-    #[arg(long, global = true, value_name = "SECONDS", env = "STRATA_AGENT_SCAN_INTERVAL_S")]
+    #[arg(long, global = true, value_name = "SECONDS")]
     pub(crate) scan_interval_s: Option<u64>,
     /// Seconds between two stream.stats [default: the control plane's wish, else 1].
-    #[arg(long, global = true, value_name = "SECONDS", env = "STRATA_AGENT_STATS_INTERVAL_S")]
+    #[arg(long, global = true, value_name = "SECONDS")]
     pub(crate) stats_interval_s: Option<u64>,
     /// What is logged to stderr: error, warn, info, debug, trace, or target=level pairs [default: info].
-    #[arg(long, global = true, value_name = "FILTER", env = "STRATA_AGENT_LOG")]
+    #[arg(long, global = true, value_name = "FILTER")]
     pub(crate) log: Option<String>,
     /// How log lines look [default: text].
-    #[arg(long, global = true, value_name = "FORMAT", env = "STRATA_AGENT_LOG_FORMAT", value_enum)]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
     pub(crate) log_format: Option<LogFormat>,
     /// Log lines kept in memory for logs.get [default: 1000].
-    #[arg(long, global = true, value_name = "N", env = "STRATA_AGENT_LOG_LINES")]
+    #[arg(long, global = true, value_name = "N")]
     pub(crate) log_lines: Option<u64>,
 }
 
@@ -70,6 +63,22 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Gives the names of all keys to a macro.
+macro_rules! each_key {
+    ($apply:ident) => {
+        $apply!(enrollment_token control_url ca_fingerprint state_dir device_key_path media_dir hostname
+            scan_interval_s stats_interval_s log log_format log_lines)
+    };
+}
+
+/// All keys, as the file has them.
+pub(super) const KEYS: [&str; 12] = {
+    macro_rules! names {
+        ($($key:ident)*) => { [$(stringify!($key)),*] };
+    }
+    each_key!(names)
+};
+
 impl Layer {
     /// Reads a TOML file.
     ///
@@ -83,34 +92,18 @@ impl Layer {
 
     /// This layer, with `below` where it says nothing.
     pub(super) fn over(self, below: Self) -> Self {
-        Self {
-            enrollment_token: self.enrollment_token.or(below.enrollment_token),
-            control_url: self.control_url.or(below.control_url),
-            ca_fingerprint: self.ca_fingerprint.or(below.ca_fingerprint),
-            state_dir: self.state_dir.or(below.state_dir),
-            device_key_path: self.device_key_path.or(below.device_key_path),
-            media_dir: self.media_dir.or(below.media_dir),
-            hostname: self.hostname.or(below.hostname),
-            scan_interval_s: self.scan_interval_s.or(below.scan_interval_s),
-            stats_interval_s: self.stats_interval_s.or(below.stats_interval_s),
-            log: self.log.or(below.log),
-            log_format: self.log_format.or(below.log_format),
-            log_lines: self.log_lines.or(below.log_lines),
+        macro_rules! merged {
+            ($($key:ident)*) => { Self { $($key: self.$key.or(below.$key)),* } };
         }
+        each_key!(merged)
     }
 
-    /// Keys that could change live, were they not fixed by this layer.
-    pub(super) fn live_keys(&self) -> Vec<&'static str> {
-        let mut keys = Vec::new();
-        let mut fixed = |set: bool, key| {
-            if set {
-                keys.push(key);
-            }
-        };
-        fixed(self.scan_interval_s.is_some(), "scan_interval_s");
-        fixed(self.stats_interval_s.is_some(), "stats_interval_s");
-        fixed(self.log.is_some(), "log");
-        keys
+    /// Keys it says something about.
+    pub(super) fn keys(&self) -> Vec<&'static str> {
+        macro_rules! said {
+            ($($key:ident)*) => { [$((stringify!($key), self.$key.is_some())),*] };
+        }
+        each_key!(said).into_iter().filter(|(_, said)| *said).map(|(key, _)| key).collect()
     }
 }
 

@@ -3,12 +3,16 @@
 //! ```text
 //! flags (--state-dir …)  >  environment (STRATA_AGENT_STATE_DIR …)  >  file (agent.conf, TOML)  >  default
 //! ```
+//! What is wrong is named as its source names it, so that it is clear what to change.
 //! What the control plane sets with `config.set` lies in the state directory ([`settings`]) and wins
 //! over the file, not over flags and environment.
 
+mod environment;
 mod layer;
+mod origin;
 pub(crate) mod settings;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +23,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 pub(crate) use layer::{Layer, LogFormat};
+use origin::Origin;
 pub(crate) use settings::{Live, Settings};
 
 /// Where the file is looked for when `--config` does not say.
@@ -46,11 +51,21 @@ pub(crate) enum ConfigError {
         /// What is wrong; names the key. Never quotes the line, which may hold a secret.
         reason: String,
     },
+    /// A variable is not known, or its value is of a wrong type.
+    #[error("{name}: {reason}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
     /// A value is outside what its key allows.
-    #[error("{key}: {reason}")]
+    #[error("{}: {reason}", named(.key, .origin.as_ref()))]
     Value {
         /// The key.
         key: &'static str,
+        /// Who gave it, if anybody did.
+        origin: Option<Origin>,
         /// What is wrong and what is expected.
         reason: String,
     },
@@ -83,22 +98,50 @@ pub(crate) struct Config {
     pub(crate) fixed: Vec<&'static str>,
 }
 
+impl ConfigError {
+    /// Whether it is the command line that must be changed.
+    pub(crate) fn is_of_a_flag(&self) -> bool {
+        matches!(self, Self::Value { origin: Some(Origin::Flag), .. })
+    }
+
+    /// The same, with the source that gave the value.
+    fn given_by(self, find: impl FnOnce(&str) -> Option<Origin>) -> Self {
+        match self {
+            Self::Value { key, origin: None, reason } => Self::Value { key, origin: find(key), reason },
+            other => other,
+        }
+    }
+}
+
 impl Config {
-    /// Reads the file at `file` (the default one when it is there), lays `given` (flags and
-    /// environment) and what the control plane set over it, and checks the whole.
+    /// Reads the file at `file` (the default one when it is there), lays the environment, what the control plane
+    /// set, and `flags` over it, and checks the whole.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the file and line, or the key.
-    pub(crate) fn load(file: Option<&Path>, given: &Layer) -> Result<Self, ConfigError> {
-        let layer = match file {
-            Some(path) => Layer::read(path)?,
-            None if Path::new(DEFAULT_FILE).exists() => Layer::read(Path::new(DEFAULT_FILE))?,
-            None => Layer::default(),
+    /// [`ConfigError`] naming the flag, the variable, or the file with its line or key.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        flags: &Layer,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let layer = if file.is_some() || path.exists() { Layer::read(path)? } else { Layer::default() };
+        let sources = [
+            (Origin::Flag, flags.clone()),
+            (Origin::Environment, environment::read(environment)?),
+            (Origin::File(path.to_owned()), layer),
+        ];
+        let whole = sources.iter().fold(Layer::default(), |over, (_, layer)| over.over(layer.clone()));
+        let giver = |key: &str| {
+            let source = sources.iter().find(|(_, layer)| layer.keys().contains(&key))?;
+            Some(source.0.clone())
         };
-        let mut config = Self::resolve(given.clone().over(layer))?;
-        config.fixed = given.live_keys();
+        let mut config = Self::resolve(whole).map_err(|error| error.given_by(giver))?;
+        let given = sources[..2].iter().flat_map(|(_, layer)| layer.keys());
+        config.fixed = given.filter(|key| settings::LIVE_KEYS.contains(key)).collect();
         let settings = Settings::read(&config.state_dir)?;
-        settings.apply(&mut config.live, &config.fixed)?;
+        let kept = |_: &str| Some(Origin::File(Settings::path(&config.state_dir)));
+        settings.apply(&mut config.live, &config.fixed).map_err(|error| error.given_by(kept))?;
         Ok(config)
     }
 
@@ -247,8 +290,12 @@ fn log_filter(text: &str) -> Result<String, ConfigError> {
     }
 }
 
+fn named(key: &str, origin: Option<&Origin>) -> String {
+    origin.map_or_else(|| key.to_owned(), |origin| origin.name(key))
+}
+
 fn value(key: &'static str, reason: String) -> ConfigError {
-    ConfigError::Value { key, reason }
+    ConfigError::Value { key, origin: None, reason }
 }
 
 const DEFAULT_STATE: &str = "/var/lib/strata-agent";

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -38,12 +39,17 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Where the file lies.
+    pub(super) fn path(state_dir: &Path) -> PathBuf {
+        state_dir.join(FILE)
+    }
+
     /// Reads the file; nothing is set when it is not there.
     ///
     /// # Errors
     /// [`ConfigError`] when the file is there and cannot be read.
     pub(crate) fn read(state_dir: &Path) -> Result<Self, ConfigError> {
-        let path = state_dir.join(FILE);
+        let path = Self::path(state_dir);
         match std::fs::read_to_string(&path) {
             Ok(text) => layer::parse(&text, &path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -57,7 +63,7 @@ impl Settings {
     /// When the directory cannot be written.
     pub(crate) fn write(&self, state_dir: &Path) -> std::io::Result<()> {
         let text = toml::to_string(self).map_err(std::io::Error::other)?;
-        replace(&state_dir.join(FILE), text.as_bytes())
+        replace(&Self::path(state_dir), text.as_bytes())
     }
 
     /// Lays what was set over `live`, except where a flag or the environment fixed the key.
@@ -120,10 +126,10 @@ impl Settings {
 }
 
 /// Writes `content` beside `path` and renames it into place, so that a reader or a power cut sees the
-/// old or the new file and nothing between.
+/// old or the new file and nothing between. A directory that is not there is made for its owner only.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let staged = path.with_extension("new");
     let mut file = std::fs::File::create(&staged)?;
     file.write_all(content)?;
@@ -133,4 +139,5 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 const FILE: &str = "settings.toml";
-const LIVE_KEYS: [&str; 3] = ["scan_interval_s", "stats_interval_s", "log"];
+/// Keys of [`Live`].
+pub(super) const LIVE_KEYS: [&str; 3] = ["scan_interval_s", "stats_interval_s", "log"];

@@ -15,7 +15,7 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 
 fn load(text: &str) -> Result<Config, String> {
     let (_dir, path) = file(text);
-    Config::load(Some(&path), &Layer::default()).map_err(|e| e.to_string())
+    Config::load(Some(&path), &Layer::default(), []).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -63,7 +63,53 @@ fn enrolment_string_is_enough() {
     assert_eq!(config.ca.unwrap().to_string(), ca);
     assert_eq!(config.token.unwrap().expose(), "enr_1");
     let error = load(&format!("{text}\ncontrol_url = \"wss://other/agent/ws\"")).unwrap_err();
-    assert!(error.starts_with("control_url: differs"), "{error}");
+    assert!(error.contains("agent.conf: control_url: differs"), "{error}");
+}
+
+/// Variables of the agent, among others.
+fn variables(given: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    let own = given.iter().map(|(key, value)| (format!("STRATA_AGENT_{key}").into(), value.into()));
+    own.chain([("STRATA_AGENT_CONFIG".into(), "x".into()), ("LOG".into(), "loud".into())]).collect()
+}
+
+#[test]
+fn what_is_wrong_is_named_as_its_source_names_it() {
+    let (dir, path) = file("log = \"loud\"");
+    let load = |flags: Layer, environment: &[(&str, &str)]| {
+        Config::load(Some(&path), &flags, variables(environment)).unwrap_err()
+    };
+    let log = |text: &str| Layer { log: Some(text.to_owned()), ..Layer::default() };
+    for (flags, environment, said) in [
+        (log("loud"), &[][..], "--log: expected error"),
+        (log("info"), &[("LOGG", "info")], "STRATA_AGENT_LOGG: is not known; these are: STRATA_AGENT_ENROLL"),
+        (
+            log("info"),
+            &[("SCAN_INTERVAL_S", "often")],
+            "STRATA_AGENT_SCAN_INTERVAL_S: expected a whole number",
+        ),
+        (log("info"), &[("LOG_FORMAT", "xml")], "STRATA_AGENT_LOG_FORMAT: expected text or json"),
+        (log("info"), &[("LOG_LINES", "1")], "STRATA_AGENT_LOG_LINES: expected 10 to 10000, got 1"),
+        (Layer::default(), &[("LOG", "louder")], "STRATA_AGENT_LOG: expected error"),
+        (Layer::default(), &[], &format!("{}: log: expected error", path.display())),
+    ] {
+        let is_of_a_flag = flags.log.as_deref() == Some("loud");
+        let error = load(flags, environment);
+        assert!(error.to_string().starts_with(said), "{said}: {error}");
+        assert_eq!(error.is_of_a_flag(), is_of_a_flag, "{error}");
+    }
+    let state = dir.path().join("state");
+    settings::replace(&state.join("settings.toml"), b"scan_interval_s = 0").unwrap();
+    let error = load(log("info"), &[]).to_string();
+    assert!(error.contains("settings.toml: scan_interval_s: expected 1 to 3600"), "{error}");
+}
+
+#[test]
+fn every_key_has_a_variable() {
+    for key in layer::KEYS {
+        let value = if key == "log_format" { "json" } else { "7" };
+        let name = environment::variable(key).into();
+        assert_eq!(environment::read([(name, value.into())]).unwrap().keys(), [key]);
+    }
 }
 
 #[test]
@@ -73,10 +119,12 @@ fn given_wins_over_settings_over_file() {
     let set = json!({"scan_interval_s": 30, "stats_interval_s": 3});
     Settings::default().with(set.as_object().unwrap(), &[]).unwrap().write(&state).unwrap();
     let given = Layer { stats_interval_s: Some(4), ..Layer::default() };
-    let config = Config::load(Some(&path), &given).unwrap();
+    let environment = variables(&[("STATS_INTERVAL_S", "5"), ("LOG", "warn")]);
+    let config = Config::load(Some(&path), &given, environment).unwrap();
     assert_eq!(config.live.scan_interval.as_secs(), 30);
     assert_eq!(config.live.stats_interval.unwrap().as_secs(), 4);
-    assert_eq!(config.fixed, ["stats_interval_s"]);
+    assert_eq!(config.live.log, "warn");
+    assert_eq!(config.fixed, ["stats_interval_s", "stats_interval_s", "log"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use strata_proto::control::{DeviceStatus, InterfaceType, StreamState};
 
-use crate::process::output;
+use crate::process::{output, program};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -44,10 +44,23 @@ fn a_device_that_knows_no_control_plane_says_what_to_do() {
 fn a_bad_command_line_exits_with_2_and_help_teaches() {
     assert_eq!(output(&["--scan-interval-s", "often"]).status.code(), Some(2));
     assert_eq!(output(&["--no-such-flag"]).status.code(), Some(2));
+    let loud = output(&["config", "check", "--log", "loud"]);
+    assert_eq!(loud.status.code(), Some(2));
+    assert!(text(&loud.stderr).contains("--log: expected error"), "{}", text(&loud.stderr));
     let help = text(&output(&["--help"]).stdout);
     for word in ["strata://enroll?", "Exit codes", "78", "STRATA_AGENT_STATE_DIR", "--media-dir"]
     {
         assert!(help.contains(word), "{word}: {help}");
+    }
+}
+
+#[test]
+fn a_bad_variable_exits_with_78_and_is_named() {
+    for (variable, value) in [("STRATA_AGENT_MEDIA_DRI", "/x"), ("STRATA_AGENT_LOG", "loud")] {
+        let output = program().args(["config", "check"]).env(variable, value).output().unwrap();
+        let words = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{words}");
+        assert!(words.contains(&format!("{variable}: ")) && !words.contains("agent.conf"), "{words}");
     }
 }
 
