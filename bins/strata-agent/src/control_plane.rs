@@ -1,4 +1,4 @@
-//! Which control plane the device belongs to: given, or remembered from the start before.
+//! Which control plane the device belongs to: given, or the one that let it in last.
 
 use std::path::Path;
 
@@ -25,21 +25,35 @@ struct Remembered {
     ca: Option<String>,
 }
 
-/// The control plane of `config`, which is remembered, or else the remembered one.
+/// The control plane of `config`, or else the remembered one.
 ///
 /// # Errors
-/// When the state directory cannot be read or written.
+/// When the state directory cannot be read.
 pub(crate) fn find(config: &Config) -> anyhow::Result<Option<ControlPlane>> {
-    let path = config.state_dir.join(FILE);
-    let before = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let Some(url) = config.control_url.clone() else { return Ok(before) };
-    let now = ControlPlane { url, ca: config.ca };
-    if before.as_ref() != Some(&now) {
-        let remembered = Remembered { url: now.url.to_string(), ca: now.ca.map(|ca| ca.to_string()) };
-        settings::replace(&path, toml::to_string(&remembered)?.as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    match config.control_url.clone() {
+        Some(url) => Ok(Some(ControlPlane { url, ca: config.ca })),
+        None => {
+            let path = config.state_dir.join(FILE);
+            read(&path).with_context(|| format!("cannot read {}", path.display()))
+        }
     }
-    Ok(Some(now))
+}
+
+impl ControlPlane {
+    /// Keeps it for starts that are told nothing. Only one that let the device in: an enrolment string that is no
+    /// good must not replace what works.
+    ///
+    /// # Errors
+    /// When the state directory cannot be written.
+    pub(crate) fn remember(&self, state_dir: &Path) -> anyhow::Result<()> {
+        let path = state_dir.join(FILE);
+        if read(&path).is_ok_and(|before| before.as_ref() == Some(self)) {
+            return Ok(());
+        }
+        let remembered = Remembered { url: self.url.to_string(), ca: self.ca.map(|ca| ca.to_string()) };
+        settings::replace(&path, toml::to_string(&remembered)?.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<ControlPlane>> {
@@ -61,23 +75,27 @@ mod tests {
     use crate::config::Layer;
 
     #[test]
-    fn a_given_control_plane_is_remembered() {
+    fn only_what_is_to_be_remembered_is_found_again() {
         let dir = tempfile::tempdir().unwrap();
         let conf = dir.path().join("agent.conf");
         std::fs::write(&conf, "").unwrap();
+        let state = dir.path().join("state");
         let load = |url: Option<&str>| {
             let given = Layer {
-                state_dir: Some(dir.path().join("state")),
+                state_dir: Some(state.clone()),
                 control_url: url.map(str::to_owned),
                 ca_fingerprint: url.map(|_| format!("sha256:{}", "0a".repeat(32))),
                 ..Layer::default()
             };
             Config::load(Some(&conf), &given, []).unwrap()
         };
+        let one = find(&load(Some("wss://one/agent/ws"))).unwrap().unwrap();
         assert_eq!(find(&load(None)).unwrap(), None);
-        let given = find(&load(Some("wss://one/agent/ws"))).unwrap().unwrap();
-        assert_eq!(find(&load(None)).unwrap().as_ref(), Some(&given));
-        let other = find(&load(Some("wss://two/agent/ws"))).unwrap().unwrap();
-        assert_eq!(find(&load(None)).unwrap(), Some(other));
+        assert!(!state.exists(), "looking makes nothing");
+        one.remember(&state).unwrap();
+        let two = find(&load(Some("wss://two/agent/ws"))).unwrap().unwrap();
+        assert_eq!(find(&load(None)).unwrap().as_ref(), Some(&one));
+        two.remember(&state).unwrap();
+        assert_eq!(find(&load(None)).unwrap(), Some(two));
     }
 }

@@ -58,13 +58,12 @@ pub(crate) fn serve(config: Config, control_plane: ControlPlane) -> anyhow::Resu
     tracing::info!(version = env!("CARGO_PKG_VERSION"), control_plane = %control_plane.url, state = %config.state_dir.display(), "strata-agent starts");
     let program = pipeline::find()?;
     let identity = Identity::load_or_create_with_key(&config.state_dir, &config.device_key_path)?;
-    let client = client(&config, control_plane);
-    runtime()?.block_on(live(config, client, identity, logs, program))
+    runtime()?.block_on(live(config, control_plane, identity, logs, program))
 }
 
 async fn live(
     config: Config,
-    client: Client,
+    control_plane: ControlPlane,
     identity: Identity,
     logs: Logs,
     program: PathBuf,
@@ -84,7 +83,9 @@ async fn live(
     let (streams, streams_driver) = streams::new(program, config.state_dir.join("run"));
     sweep(&config.state_dir.join("run"));
     let (exits, exits_rx) = mpsc::channel(1);
+    let client = client(&config, &control_plane);
     let device = Device {
+        control_plane,
         media: MediaDir::new(config.media_dir.clone()),
         hardware: Arc::clone(&hardware),
         streams: streams.clone(),
@@ -149,8 +150,8 @@ async fn shut_down(streams: &Streams, handle: Handle) {
     }
 }
 
-fn client(config: &Config, control_plane: ControlPlane) -> Client {
-    let mut client = Client::new(control_plane.url);
+fn client(config: &Config, control_plane: &ControlPlane) -> Client {
+    let mut client = Client::new(control_plane.url.clone());
     client.ca = control_plane.ca;
     client.enrollment_token = config.token.clone();
     client.about.agent_version = env!("CARGO_PKG_VERSION").to_owned();

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tracing::Level;
 
 use crate::config::Config;
+use crate::control_plane::ControlPlane;
 use crate::hardware::Hardware;
 use crate::logs::Logs;
 use crate::media_dir::{MediaDir, PathError};
@@ -34,6 +35,7 @@ pub(crate) use settings::Kept;
 #[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) config: Config,
+    pub(crate) control_plane: ControlPlane,
     pub(crate) hardware: std::sync::Arc<Hardware>,
     pub(crate) streams: Streams,
     pub(crate) media: MediaDir,
@@ -92,6 +94,9 @@ impl Agent for Device {
     }
 
     async fn logged_in(&self, settings: AgentSettings) {
+        if let Err(error) = self.control_plane.remember(&self.config.state_dir) {
+            tracing::error!("the next start will not know the control plane: {error:#}");
+        }
         let interval = self.kept().wished(settings);
         self.streams.set_stats_interval(interval).await;
     }

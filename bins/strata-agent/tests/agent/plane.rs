@@ -9,7 +9,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::Digest as _;
 use strata_proto::control::{
-    AgentMessage, Command, ControlMessage, DeviceStatus, Envelope, Login, LoginResponse, Reply, StreamEnded,
+    AgentMessage, Command, ControlMessage, DeviceStatus, Envelope, ErrorCode, Fault, Login, LoginResponse,
+    Reply, StreamEnded,
 };
 use strata_proto::id::MessageId;
 use strata_proto::token::{EnrollUri, Fingerprint, Secret};
@@ -57,17 +58,28 @@ impl Plane {
 
     /// Waits for a device and lets it in.
     pub(crate) async fn device(&self) -> Device {
-        let (tcp, _) = self.listener.accept().await.unwrap();
-        let tls = self.acceptor.accept(tcp).await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(tls).await.unwrap();
-        let (id, message) = read(&mut socket).await.expect("a login");
-        let AgentMessage::Login(login) = message else { panic!("not a login: {message:?}") };
         let response = LoginResponse {
             success: true,
             sender_id: Some("snd_test".parse().unwrap()),
             session_token: Some(Secret::new("session")),
             ..LoginResponse::default()
         };
+        self.answer(response).await
+    }
+
+    /// Waits for a device and does not let it in.
+    pub(crate) async fn refuse(&self) {
+        let fault = Fault::new(ErrorCode::other("invalid_token"), "this token is not known");
+        let mut device = self.answer(LoginResponse { error: Some(fault), ..LoginResponse::default() }).await;
+        while device.receive().await.is_some() {}
+    }
+
+    async fn answer(&self, response: LoginResponse) -> Device {
+        let (tcp, _) = self.listener.accept().await.unwrap();
+        let tls = self.acceptor.accept(tcp).await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(tls).await.unwrap();
+        let (id, message) = read(&mut socket).await.expect("a login");
+        let AgentMessage::Login(login) = message else { panic!("not a login: {message:?}") };
         write(&mut socket, id, ControlMessage::LoginResponse(response)).await;
         Device { socket, login, unread: VecDeque::new() }
     }

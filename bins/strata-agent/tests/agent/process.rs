@@ -43,6 +43,11 @@ impl Agent {
         self.child = start(self.dir.path(), &[]);
     }
 
+    /// Starts it again, with another string.
+    pub(crate) fn enroll_again(&mut self, uri: &str) {
+        self.child = start(self.dir.path(), &["--enroll".as_ref(), uri.as_ref()]);
+    }
+
     pub(crate) fn media(&self) -> PathBuf {
         self.dir.path().join("media")
     }
