@@ -59,11 +59,13 @@ The device makes its own key, enrols once, and needs no string afterwards:
 Flags win over the environment, which wins over the file. The environment has a variable for every key
 of the file: STRATA_AGENT_STATE_DIR for state_dir, STRATA_AGENT_ENROLLMENT_TOKEN for what --enroll takes.
 
-SIGTERM and SIGINT stop a running stream in order, report its end, and exit.
+SIGTERM and SIGINT stop a running stream in order, report its end, and exit; a second one meanwhile ends
+the agent at once.
 
 Exit codes:
   0         ended as asked
   1         failed while running; the last log line says why
   2         wrong command line; the message names the flag
   78        wrong configuration in the file or the environment; the message names file and key, or the
-            variable (do not restart before it is changed)";
+            variable (do not restart before it is changed)
+  130, 143  ended at once by a second SIGINT, SIGTERM";

@@ -18,6 +18,7 @@ mod logs;
 mod media_dir;
 mod pipeline;
 mod run;
+mod signals;
 mod streams;
 
 use std::os::unix::process::CommandExt as _;
@@ -74,6 +75,8 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
     };
     match run::serve(config, url)? {
         None => Ok(ExitCode::SUCCESS),
+        // As a shell tells of a process that a signal ended.
+        Some(Exit::Cut(signal)) => Ok(ExitCode::from(128 + signal)),
         // Only returns when it fails.
         Some(Exit::Restart) => {
             let error = Command::new(&program).args(std::env::args_os().skip(1)).exec();

@@ -15,9 +15,8 @@ use anyhow::Context as _;
 use strata_client::role::agent::{self, Handle};
 use strata_client::{Config as Client, Identity};
 use strata_proto::control::EndReason;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::commands::{Device, Exit, Kept};
 use crate::config::{Config, Settings};
@@ -26,6 +25,7 @@ use crate::hardware::{self, Activity, Hardware, Options};
 use crate::logs::Logs;
 use crate::media_dir::MediaDir;
 use crate::pipeline;
+use crate::signals::Signals;
 use crate::streams::{self, Streams};
 
 /// Looks at the device once and prints what would be reported.
@@ -58,7 +58,11 @@ pub(crate) fn serve(config: Config, control_plane: ControlPlane) -> anyhow::Resu
     tracing::info!(version = env!("CARGO_PKG_VERSION"), control_plane = %control_plane.url, state = %config.state_dir.display(), "strata-agent starts");
     let program = pipeline::find()?;
     let identity = Identity::load_or_create_with_key(&config.state_dir, &config.device_key_path)?;
-    runtime()?.block_on(live(config, control_plane, identity, logs, program))
+    let runtime = runtime()?;
+    let exit = runtime.block_on(live(config, control_plane, identity, logs, program));
+    // A look at a slow disk must not hold up the end.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn live(
@@ -68,12 +72,14 @@ async fn live(
     logs: Logs,
     program: PathBuf,
 ) -> anyhow::Result<Option<Exit>> {
+    let mut signals = Signals::listen()?;
     let settings = Settings::read(&config.state_dir)?;
     if let Err(error) = std::fs::create_dir_all(&config.media_dir) {
         tracing::warn!(%error, path = %config.media_dir.display(), "cannot make the media directory");
     }
-    let (hardware, mut hardware_driver, socket) = hardware::open(options(&config, &settings, program.clone()))
-        .context("cannot ask the kernel for network interfaces")?;
+    let (hardware, mut hardware_driver, socket) =
+        hardware::open(options(&config, &settings, program.clone()))
+            .context("cannot ask the kernel for network interfaces")?;
     // One thread runs all parts: children are tied to the thread that made them (PR_SET_PDEATHSIG).
     let mut parts = JoinSet::new();
     parts.spawn(socket);
@@ -99,15 +105,24 @@ async fn live(
     parts.spawn(streams_driver.run(handle.reporter().clone()));
     parts.spawn(session.run());
     let exit = tokio::select! {
-        ended = ended(&handle, &hardware, exits_rx) => ended?,
-        part = parts.join_next() => {
-            let panicked = part.and_then(Result::err).map(|e| format!(": {e}")).unwrap_or_default();
-            tracing::error!("a part of the agent ended by itself{panicked}");
-            anyhow::bail!("a part of the agent ended by itself{panicked}");
-        }
+        exit = ended(&mut signals, &handle, &hardware, exits_rx) => exit,
+        part = parts.join_next() => return Err(broken(part)),
     };
-    shut_down(&streams, handle).await;
-    Ok(exit)
+    tracing::info!("strata-agent ends");
+    tokio::select! {
+        () = shut_down(&streams, handle) => Ok(exit),
+        signal = signals.next() => {
+            tracing::warn!("told to end a second time: ends at once");
+            Ok(Some(Exit::Cut(signal)))
+        }
+    }
+}
+
+/// What to say of a part that ended while the others run.
+fn broken(part: Option<Result<(), JoinError>>) -> anyhow::Error {
+    let panicked = part.and_then(Result::err).map(|e| format!(": {e}")).unwrap_or_default();
+    tracing::error!("a part of the agent ended by itself{panicked}");
+    anyhow::anyhow!("a part of the agent ended by itself{panicked}")
 }
 
 /// Removes what a killed agent left behind: its streams died with it.
@@ -122,18 +137,16 @@ fn sweep(run_dir: &std::path::Path) {
 
 /// Waits for a reason to end, and meanwhile tells the session what changes.
 async fn ended(
+    signals: &mut Signals,
     handle: &Handle,
     hardware: &Hardware,
     mut exits: mpsc::Receiver<Exit>,
-) -> anyhow::Result<Option<Exit>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+) -> Option<Exit> {
     let mut changes = hardware.changes();
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(None),
-            _ = interrupt.recv() => return Ok(None),
-            Some(exit) = exits.recv() => return Ok(Some(exit)),
+            _ = signals.next() => return None,
+            Some(exit) = exits.recv() => return Some(exit),
             Ok(()) = changes.changed() => handle.reporter().status_changed(),
         }
     }
@@ -141,7 +154,6 @@ async fn ended(
 
 /// Stops a running stream, and hands over that it ended.
 async fn shut_down(streams: &Streams, handle: Handle) {
-    tracing::info!("strata-agent ends");
     if tokio::time::timeout(STREAM_END, streams.stop(None, EndReason::AgentShutdown)).await.is_err() {
         tracing::warn!("the stream did not end in time");
     }

@@ -45,13 +45,15 @@ pub(crate) struct Device {
     pub(crate) exits: mpsc::Sender<Exit>,
 }
 
-/// Why the agent ends itself.
+/// Why the agent ends, other than as told by one signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// To start anew.
     Restart,
     /// Because the machine is restarted or switched off, by this program with this argument.
     Machine(&'static str),
+    /// Because a second signal, of this number, cut its orderly end short.
+    Cut(u8),
 }
 
 impl Device {

@@ -48,7 +48,7 @@ fn a_bad_command_line_exits_with_2_and_help_teaches() {
     assert_eq!(loud.status.code(), Some(2));
     assert!(text(&loud.stderr).contains("--log: expected error"), "{}", text(&loud.stderr));
     let help = text(&output(&["--help"]).stdout);
-    for word in ["strata://enroll?", "Exit codes", "78", "STRATA_AGENT_STATE_DIR", "--media-dir"]
+    for word in ["strata://enroll?", "Exit codes", "78", "130, 143", "STRATA_AGENT_STATE_DIR", "--media-dir"]
     {
         assert!(help.contains(word), "{word}: {help}");
     }

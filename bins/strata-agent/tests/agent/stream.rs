@@ -178,6 +178,23 @@ fn the_stream_outlives_the_connection_and_sigterm_ends_it_in_order() {
 }
 
 #[test]
+fn a_second_signal_ends_the_agent_at_once() {
+    run(async {
+        let (plane, sink) = (Plane::start().await, Sink::bind().await);
+        let mut agent = Agent::enroll(&plane.enrollment());
+        let mut device = plane.device().await;
+        assert!(start(&mut device, &sink).await.success);
+        // A pipeline that cannot hear keeps the end waiting.
+        kill(agent.pipeline(), Signal::SIGSTOP).unwrap();
+        agent.signal(Signal::SIGTERM);
+        device.status(|s| s.stream_state == StreamState::Stopping).await;
+        agent.signal(Signal::SIGINT);
+        assert_eq!(agent.ended().await.code(), Some(128 + 2));
+        assert!(agent.log().contains("ends at once"), "{}", agent.log());
+    });
+}
+
+#[test]
 fn the_pipeline_dies_with_the_agent() {
     run(async {
         prctl::set_child_subreaper(true).unwrap();
