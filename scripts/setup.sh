@@ -31,6 +31,8 @@ packages=(
   srt-tools                             # SRT forwarding is tested against srt-live-transmit
   python3                               # a scripted receiver in strata-server's tests
   procps                                # kill, with which a test ends a receiver as an operator would
+  python3-gi                            # a network camera (RTSP) in strata-media's tests
+  gir1.2-gst-rtsp-server-1.0
 )
 
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
+mod camera;
 mod faults;
 mod forwarding;
 mod judge;
