@@ -33,6 +33,7 @@ packages=(
   procps                                # kill, with which a test ends a receiver as an operator would
   python3-gi                            # a network camera (RTSP) in strata-media's tests
   gir1.2-gst-rtsp-server-1.0
+  glib-networking                       # RTMPS
 )
 
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

@@ -11,17 +11,17 @@ use crate::judge;
 use crate::rig::{config, recording, stream};
 
 /// A program that listens, and is ended with the test.
-struct Peer(Child);
+pub(crate) struct Peer(pub(crate) Child);
 
 impl Peer {
-    fn start(program: &str, args: &[&str], stdout: Stdio) -> Self {
+    pub(crate) fn start(program: &str, args: &[&str], stdout: Stdio) -> Self {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
         Self(command.spawn().unwrap_or_else(|e| panic!("{program}: {e}")))
     }
 
     /// Waits until a socket of `protocol`, `tcp` or `udp`, is bound to `address`.
-    fn listening(mut self, protocol: &str, address: &str) -> Self {
+    pub(crate) fn listening(mut self, protocol: &str, address: &str) -> Self {
         let address = address.parse().unwrap();
         while !is_bound(protocol, address) {
             if let Some(status) = self.0.try_wait().unwrap() {
@@ -40,7 +40,7 @@ impl Drop for Peer {
     }
 }
 
-fn output(uri: &str) -> Output {
+pub(crate) fn output(uri: &str) -> Output {
     uri.parse().unwrap()
 }
 

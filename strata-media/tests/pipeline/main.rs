@@ -7,4 +7,5 @@ mod faults;
 mod forwarding;
 mod judge;
 mod rig;
+mod secure;
 mod sending;
