@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// A datagram that breaks the rules of RTP or RTCP. Offsets and lengths are in bytes.
+/// A datagram that breaks the rules of RTP, RTCP or GRE. Offsets and lengths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -35,6 +35,12 @@ pub enum DecodeError {
     /// An RTCP datagram that does not begin with a sender or receiver report (RFC 3550, 6.1; TR-06-1, 5.2.1).
     #[error("RTCP starts with packet type {0}, expected 200 (SR) or 201 (RR)")]
     NotCompound(u8),
+    /// A GRE header of another kind: another version, source routes (RFC 2784, 2.3), or an RVer that is not known.
+    #[error("GRE flags {flags:#06x}, expected version 0, RVer 0 to 2 and no routing")]
+    Gre {
+        /// The first 16 bits.
+        flags: u16,
+    },
     /// A packet whose length cannot hold what its type requires.
     #[error("RTCP packet of type {packet_type} at offset {at} has {have} bytes, needs {need}")]
     Short {

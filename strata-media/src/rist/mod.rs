@@ -1,4 +1,4 @@
-//! RIST (VSF TR-06-1 Simple Profile), without sockets and without a clock.
+//! RIST (VSF TR-06-1 Simple Profile, and the codecs of TR-06-2 Main Profile), without sockets and without a clock.
 //!
 //! ```text
 //!  payload ──► Sender ── RTP, SR, echo ───────────────────────► Receiver ──► packets in order,
@@ -8,11 +8,15 @@
 //! [`rtp`] and [`rtcp`] are the wire. [`Sender`] numbers, keeps and repeats; it leaves open which path carries
 //! which packet (see [`crate::bond`]). [`Receiver`] merges all paths, asks for what is missing, and puts packets
 //! out. Both are driven by `handle_input(now, …)` and `poll_output()`; every queue in them has a limit.
+//!
+//! The Main Profile puts the same packets into GRE: [`gre`] is its wire, [`extension`] what it adds to RTP.
 
 mod clock;
 mod echo;
 mod error;
+pub mod extension;
 mod flow;
+pub mod gre;
 mod history;
 mod missing;
 mod peers;

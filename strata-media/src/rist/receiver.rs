@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::error::DecodeError;
+use super::extension;
 use super::flow::{Flow, Outcome, Packet};
 use super::missing::{self, MAX_ENTRIES};
 use super::peers::{FORGET, Peers};
@@ -272,7 +273,7 @@ impl Receiver {
             path.packets += 1;
             path.bytes += data.len() as u64;
         }
-        let (now, payload) = (self.now, data.slice(payload));
+        let (now, payload) = (self.now, extension::restored(&data, payload));
         if self.current.is_none() {
             self.current = Some(Flow::new(now, &header, self.config.latency, self.reorder()));
         }
