@@ -1,4 +1,4 @@
-//! RIST (VSF TR-06-1 Simple Profile, and the codecs of TR-06-2 Main Profile), without sockets and without a clock.
+//! RIST (VSF TR-06-1 Simple Profile, TR-06-2 Main Profile), without sockets and without a clock.
 //!
 //! ```text
 //!  payload ──► Sender ── RTP, SR, echo ───────────────────────► Receiver ──► packets in order,
@@ -9,7 +9,8 @@
 //! which packet (see [`crate::bond`]). [`Receiver`] merges all paths, asks for what is missing, and puts packets
 //! out. Both are driven by `handle_input(now, …)` and `poll_output()`; every queue in them has a limit.
 //!
-//! The Main Profile puts the same packets into GRE: [`gre`] is its wire, [`extension`] what it adds to RTP.
+//! The Main Profile puts the same packets into a [`tunnel`]: [`gre`] is its wire, [`psk`] its encryption, [`extension`]
+//! what it adds to RTP.
 
 mod clock;
 mod echo;
@@ -20,6 +21,7 @@ pub mod gre;
 mod history;
 mod missing;
 mod peers;
+pub mod psk;
 pub mod receiver;
 pub mod rtcp;
 pub mod rtp;
@@ -28,6 +30,7 @@ pub mod sender;
 mod sequence;
 mod skew;
 mod stats;
+pub mod tunnel;
 
 pub use error::DecodeError;
 pub use flow::Packet;

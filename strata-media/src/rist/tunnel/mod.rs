@@ -1,0 +1,113 @@
+//! The tunnel of the Main Profile (TR-06-2): the Simple Profile's RTP and RTCP in GRE over one UDP port, in clear or
+//! encrypted with a pre-shared key.
+//!
+//! ```text
+//!             ┌ Session (client) ┐                          ┌ Listener (server) ────────┐
+//!  RTP, RTCP ─┤ number, encrypt  ├═ GRE datagrams, one port ╪► Session per peer: decrypt, ├─► RTP, RTCP
+//!       RTCP ◄┤ decrypt, sort    │◄════════════════════════╪═ sort; keep-alive, timeout ├◄─ RTCP
+//!             └──────────────────┘                          └───────────────────────────┘
+//! ```
+//!
+//! Who calls is the client, whether it sends or receives the stream. A server answers to where a client's datagrams
+//! come from, in the client's form: with keys of the same length, and with the same RVer.
+//!
+//! With a key, nothing in clear is taken. As encryption does not protect from changes, what is decrypted is taken only
+//! when it has the form of RTCP, or is the second packet of a source: noise does not pass.
+
+mod budget;
+mod listener;
+mod open;
+mod seal;
+mod session;
+
+pub use listener::{Input as ListenerInput, Listener, Output as ListenerOutput};
+pub use session::{Input, Output, Role, Session};
+
+use super::psk::{AesType, Passphrase};
+
+/// A pre-shared key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Psk {
+    /// The passphrase both ends know.
+    pub secret: Passphrase,
+    /// Length of the key that is sent with. What comes in says its own length; RVer 0 cannot, and is read with this.
+    pub aes_type: AesType,
+    /// So many datagrams are sent with a key before the next one (another nonce), at least 1; when `None`, as many as
+    /// can be numbered (2^32 − 1).
+    pub key_rotation: Option<u32>,
+}
+
+impl Psk {
+    /// AES-128, with one key for 2^32 − 1 datagrams.
+    #[must_use]
+    pub fn new(secret: Passphrase) -> Self {
+        Self { secret, aes_type: AesType::Aes128, key_rotation: None }
+    }
+}
+
+/// What a tunnel is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Encrypts, and takes nothing that is not encrypted; in clear when `None`.
+    pub psk: Option<Psk>,
+    /// Leaves the null packets of a transport stream out; the other end restores them.
+    pub null_packet_deletion: bool,
+}
+
+impl Config {
+    /// In clear, or with a key; nothing is left out.
+    #[must_use]
+    pub fn new(psk: Option<Psk>) -> Self {
+        Self { psk, null_packet_deletion: false }
+    }
+}
+
+/// Datagrams a tunnel has taken or refused, since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Datagrams with RTP or RTCP in them.
+    pub taken: u64,
+    /// Keep-alive messages.
+    pub keep_alives: u64,
+    /// Datagrams with something else in them; ignored.
+    pub other: u64,
+    /// Datagrams that are not GRE of this kind, truncated, or without RTP or RTCP where it should be.
+    pub rejected: u64,
+    /// Encrypted datagrams that gave noise: another passphrase, or none here.
+    pub undecryptable: u64,
+    /// Datagrams in clear where a passphrase is set.
+    pub unencrypted: u64,
+    /// Datagrams with a new nonce that came too soon after others.
+    pub throttled: u64,
+    /// Datagrams of peers there was no room for.
+    pub crowded: u64,
+}
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            taken,
+            keep_alives,
+            other: ignored,
+            rejected,
+            undecryptable,
+            unencrypted,
+            throttled,
+            crowded,
+        } = other;
+        self.taken += taken;
+        self.keep_alives += keep_alives;
+        self.other += ignored;
+        self.rejected += rejected;
+        self.undecryptable += undecryptable;
+        self.unencrypted += unencrypted;
+        self.throttled += throttled;
+        self.crowded += crowded;
+    }
+}
+
+#[cfg(test)]
+mod tests;

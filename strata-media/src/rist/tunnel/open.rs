@@ -1,0 +1,192 @@
+//! Incoming datagrams: decryption, and whether what comes out is what it should be.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::super::gre::{AUTHENTICATION, Capabilities, Header, KeepAlive, Payload, Ports};
+use super::super::psk::{AesType, Key};
+use super::super::rtcp::Compound;
+use super::super::rtp;
+use super::Psk;
+use super::budget::Budget;
+
+/// Sources that are known in one tunnel.
+const MAX_SOURCES: usize = 4;
+
+/// What was in a datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// RTP, and what was held back before it.
+    Rtp(Bytes, Option<Bytes>),
+    /// RTP that may be noise; held back until the next of its source comes.
+    Held,
+    Rtcp(Ports, Bytes),
+    KeepAlive(Capabilities),
+    Other,
+}
+
+/// Why a datagram is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Rejected,
+    Undecryptable,
+    Unencrypted,
+    Throttled,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    psk: Option<Psk>,
+    /// The key that was last proven to be the peer's; then the one before it, or one that is not proven.
+    keys: [Option<Slot>; 2],
+    budget: Budget,
+    /// Sources whose packets are taken when they were encrypted, the latest first.
+    sources: Vec<u32>,
+    /// The last packet of no known source.
+    held: Option<(u32, Bytes)>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    nonce: u32,
+    aes_type: AesType,
+    key: Key,
+    /// Whether something came that could only be of who has the key.
+    proven: bool,
+}
+
+impl Open {
+    pub(super) fn new(now: Instant, psk: Option<&Psk>) -> Self {
+        Self {
+            psk: psk.cloned(),
+            keys: [None, None],
+            budget: Budget::new(now),
+            sources: Vec::new(),
+            held: None,
+        }
+    }
+
+    /// Whether nothing is encrypted.
+    pub(super) fn is_clear(&self) -> bool {
+        self.psk.is_none()
+    }
+
+    /// Reads a datagram; and the version and length of its key, when it is certain that the peer has that key.
+    /// Who is not known yet shares the budget `strangers` with others.
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        mut data: BytesMut,
+        strangers: Option<&mut Budget>,
+    ) -> Result<(Opened, Option<(u8, AesType)>), Refusal> {
+        let (header, start) = Header::decode(&data).map_err(|_| Refusal::Rejected)?;
+        let Some(own_type) = self.psk.as_ref().map(|psk| psk.aes_type) else {
+            if header.nonce.is_some() {
+                return Err(Refusal::Undecryptable);
+            }
+            return plain(header.ether_type, data, start).map(|opened| (opened, None));
+        };
+        let (Some(nonce), Some(sequence)) = (header.nonce, header.sequence) else {
+            // Authentication is never encrypted (TR-06-2).
+            let other = header.ether_type == AUTHENTICATION;
+            return if other { Ok((Opened::Other, None)) } else { Err(Refusal::Unencrypted) };
+        };
+        let aes_type = match header.version {
+            0 => own_type,
+            _ if header.key_256 => AesType::Aes256,
+            _ => AesType::Aes128,
+        };
+        let index = self.key(now, nonce, aes_type, strangers)?;
+        let slot = self.keys[index].as_mut().ok_or(Refusal::Undecryptable)?;
+        slot.key.apply(header.version, sequence, &mut data[start..]).map_err(|_| Refusal::Undecryptable)?;
+        let opened = plain(header.ether_type, data, start).map_err(|_| Refusal::Undecryptable)?;
+        let (opened, certain) = match opened {
+            Opened::Rtp(data, _) => self.rtp(data)?,
+            Opened::Rtcp(..) => (opened, true),
+            _ => (opened, false),
+        };
+        let slot = self.keys[index].as_mut().ok_or(Refusal::Undecryptable)?;
+        slot.proven |= certain;
+        if !slot.proven {
+            return Ok((opened, None));
+        }
+        if index == 1 {
+            self.keys.swap(0, 1);
+        }
+        Ok((opened, Some((header.version, aes_type))))
+    }
+
+    /// RTP of a source that is known, or that comes for the second time: noise names another source each time.
+    fn rtp(&mut self, data: Bytes) -> Result<(Opened, bool), Refusal> {
+        let (header, _) = rtp::Header::decode(&data).map_err(|_| Refusal::Undecryptable)?;
+        let source = header.stream();
+        if self.sources.contains(&source) {
+            return Ok((Opened::Rtp(data, None), true));
+        }
+        match self.held.take() {
+            Some((held, first)) if held == source => {
+                self.sources.truncate(MAX_SOURCES - 1);
+                self.sources.insert(0, source);
+                Ok((Opened::Rtp(data, Some(first)), true))
+            }
+            before => {
+                self.held = Some((source, data));
+                if before.is_some() { Err(Refusal::Undecryptable) } else { Ok((Opened::Held, false)) }
+            }
+        }
+    }
+
+    /// Which of the keys; a new one takes the second place.
+    fn key(
+        &mut self,
+        now: Instant,
+        nonce: u32,
+        aes_type: AesType,
+        strangers: Option<&mut Budget>,
+    ) -> Result<usize, Refusal> {
+        let is = |slot: &Option<Slot>| {
+            slot.as_ref().is_some_and(|slot| slot.nonce == nonce && slot.aes_type == aes_type)
+        };
+        if let Some(index) = self.keys.iter().position(is) {
+            return Ok(index);
+        }
+        let known = self.keys[0].is_some();
+        let may = strangers.filter(|_| !known).is_none_or(|shared| shared.take(now));
+        let Some(psk) = self.psk.as_ref().filter(|_| may && self.budget.take(now)) else {
+            return Err(Refusal::Throttled);
+        };
+        let key = Key::derive(&psk.secret, nonce, aes_type).ok_or(Refusal::Undecryptable)?;
+        self.keys[1] = Some(Slot { nonce, aes_type, key, proven: false });
+        Ok(1)
+    }
+}
+
+/// Reads what is no longer encrypted.
+fn plain(ether_type: u16, data: BytesMut, start: usize) -> Result<Opened, Refusal> {
+    let rejected = |_| Refusal::Rejected;
+    match Payload::decode(ether_type, &data[start..]).map_err(rejected)? {
+        Payload::Datagram { ports, data: place } => {
+            let inner = data.freeze().slice(start + place.start..start + place.end);
+            if is_rtcp(&inner) {
+                Compound::parse(&inner).map_err(rejected)?;
+                Ok(Opened::Rtcp(ports, inner))
+            } else {
+                rtp::Header::decode(&inner).map_err(rejected)?;
+                Ok(Opened::Rtp(inner, None))
+            }
+        }
+        Payload::KeepAlive(place) => {
+            let message =
+                KeepAlive::decode(&data[start + place.start..start + place.end]).map_err(rejected)?;
+            let text = message.json.is_empty() || (message.json[0] == b'{' && message.json.ends_with(b"}"));
+            if text { Ok(Opened::KeepAlive(message.capabilities)) } else { Err(Refusal::Rejected) }
+        }
+        Payload::Other { .. } => Ok(Opened::Other),
+    }
+}
+
+/// RTCP by its packet types (RFC 5761, 4), whatever the ports: they are for the peer to choose.
+fn is_rtcp(data: &[u8]) -> bool {
+    data.get(1).is_some_and(|kind| (192..=223).contains(kind))
+}

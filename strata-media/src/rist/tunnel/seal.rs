@@ -1,0 +1,104 @@
+//! Outgoing datagrams: header, number, encryption.
+
+use super::super::gre::Header;
+use super::super::psk::{AesType, Key};
+use super::super::seed::Seed;
+use super::Psk;
+
+/// RVer with a key: the one whose keystreams do not overlap.
+const VERSION: u8 = 1;
+
+#[derive(Debug)]
+pub(super) struct Seal {
+    keyed: Option<Keyed>,
+}
+
+#[derive(Debug)]
+struct Keyed {
+    psk: Psk,
+    seed: Seed,
+    version: u8,
+    nonce: u32,
+    /// Derived when it is first needed: a peer that is not answered costs nothing.
+    key: Option<Key>,
+    sequence: u32,
+    /// Datagrams this key may still be used for.
+    left: u32,
+}
+
+impl Seal {
+    pub(super) fn new(psk: Option<&Psk>, seed: u64) -> Self {
+        Self { keyed: psk.map(|psk| Keyed::new(psk.clone(), Seed::new(seed))) }
+    }
+
+    /// Speaks as the peer does.
+    pub(super) fn mirror(&mut self, version: u8, aes_type: AesType) {
+        let version = version.min(VERSION);
+        if let Some(keyed) = &mut self.keyed
+            && (keyed.version, keyed.psk.aes_type) != (version, aes_type)
+        {
+            (keyed.version, keyed.psk.aes_type) = (version, aes_type);
+            keyed.rotate();
+        }
+    }
+
+    /// Replaces `out` by a datagram with these parts; by nothing when it could not be encrypted.
+    pub(super) fn datagram(&mut self, ether_type: u16, parts: &[&[u8]], out: &mut Vec<u8>) {
+        out.clear();
+        let Some(keyed) = &mut self.keyed else {
+            // No sequence number: nothing here needs it, and it would cost four bytes.
+            let header = Header { nonce: None, sequence: None, version: 0, key_256: false, ether_type };
+            header.encode(out);
+            return parts.iter().for_each(|part| out.extend_from_slice(part));
+        };
+        if keyed.left == 0 {
+            keyed.rotate();
+        }
+        keyed.left -= 1;
+        keyed.sequence = keyed.sequence.wrapping_add(1);
+        let header = Header {
+            nonce: Some(keyed.nonce),
+            sequence: Some(keyed.sequence),
+            version: keyed.version,
+            key_256: keyed.psk.aes_type == AesType::Aes256,
+            ether_type,
+        };
+        header.encode(out);
+        let start = out.len();
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        let Keyed { psk, version, nonce, key, sequence, .. } = keyed;
+        if key.is_none() {
+            *key = Key::derive(&psk.secret, *nonce, psk.aes_type);
+        }
+        let sealed =
+            key.as_ref().is_some_and(|key| key.apply(*version, *sequence, &mut out[start..]).is_ok());
+        if !sealed {
+            // Never in clear.
+            out.clear();
+        }
+    }
+}
+
+impl Keyed {
+    fn new(psk: Psk, mut seed: Seed) -> Self {
+        let nonce = nonce(&mut seed, 0);
+        let left = psk.key_rotation.unwrap_or(u32::MAX).max(1);
+        Self { psk, seed, version: VERSION, nonce, key: None, sequence: u32::MAX, left }
+    }
+
+    fn rotate(&mut self) {
+        self.nonce = nonce(&mut self.seed, self.nonce);
+        self.key = None;
+        self.left = self.psk.key_rotation.unwrap_or(u32::MAX).max(1);
+    }
+}
+
+/// Another nonce than the last one, and not 0 (TR-06-2).
+fn nonce(seed: &mut Seed, last: u32) -> u32 {
+    loop {
+        let nonce = (seed.next() >> 32) as u32;
+        if nonce != 0 && nonce != last {
+            return nonce;
+        }
+    }
+}

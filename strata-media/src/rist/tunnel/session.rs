@@ -1,0 +1,238 @@
+//! One tunnel with one peer.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::super::extension::{Extension, Nulls};
+use super::super::gre::{Capabilities, KEEP_ALIVE, KeepAlive, Ports, REDUCED_OVERHEAD};
+use super::super::rtp::HEADER_LEN;
+use super::super::seed::Seed;
+use super::budget::Budget;
+use super::open::{Open, Opened, Refusal};
+use super::seal::Seal;
+use super::{Config, Counters};
+
+/// Time between two keep-alive messages (TR-06-2: 1 to 10 s). Reports, every 100 ms, keep the tunnel alive as well.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Messages a client starts with, and says goodbye with (TR-06-2: 3 to 5).
+const BURST: usize = 3;
+/// Ports within the tunnel: those of librist.
+const RTP: Ports = Ports { source: 32769, destination: 1968 };
+const RTCP: Ports = Ports { source: 32768, destination: 1969 };
+/// What is told of this end in keep-alive messages.
+const ABOUT: &[u8] = br#"{"vendor":"Strata"}"#;
+const ABILITIES: Capabilities = Capabilities::BONDING
+    .with(Capabilities::SEAMLESS)
+    .with(Capabilities::NULL_PACKETS)
+    .with(Capabilities::REDUCED_OVERHEAD)
+    .with(Capabilities::JSON);
+
+/// Who called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// This end: it speaks first.
+    Client,
+    /// The other end: it is answered, in its own form.
+    Server,
+}
+
+/// What happens to a session.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A datagram came from the peer.
+    Datagram(BytesMut),
+    /// This end leaves; the peer is told.
+    Close,
+    /// The time of [`Output::Timeout`] has come.
+    Timeout,
+}
+
+/// What a session wants.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// RTP came out of the tunnel.
+    Rtp(Bytes),
+    /// RTCP came out of the tunnel.
+    Rtcp(Bytes),
+    /// Send this datagram to the peer.
+    Transmit(Vec<u8>),
+    /// The peer leaves.
+    Closed,
+    /// Nothing more until then, or until the next input.
+    Timeout(Instant),
+}
+
+/// One tunnel with one peer.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    null_packet_deletion: bool,
+    seal: Seal,
+    open: Open,
+    /// In the form of a MAC address, of the range anyone may use.
+    mac: [u8; 6],
+    rtcp: Ports,
+    next_keep_alive: Instant,
+    heard: Instant,
+    proven: bool,
+    counters: Counters,
+    kept: Vec<u8>,
+    out: VecDeque<Output>,
+}
+
+impl Session {
+    /// A session that starts at `now`. `seed` gives the nonces; to be random outside of tests.
+    #[must_use]
+    pub fn new(now: Instant, config: &Config, role: Role, seed: u64) -> Self {
+        let mut seed = Seed::new(seed);
+        let [_, m @ .., _] = seed.next().to_be_bytes();
+        let mut session = Self {
+            role,
+            null_packet_deletion: config.null_packet_deletion,
+            seal: Seal::new(config.psk.as_ref(), seed.next()),
+            open: Open::new(now, config.psk.as_ref()),
+            mac: [0x02, m[1], m[2], m[3], m[4], m[5]],
+            rtcp: RTCP,
+            next_keep_alive: now + KEEP_ALIVE_INTERVAL,
+            heard: now,
+            proven: false,
+            counters: Counters::default(),
+            kept: Vec::new(),
+            out: VecDeque::new(),
+        };
+        if role == Role::Client {
+            session.say(BURST, ABILITIES);
+        }
+        session
+    }
+
+    /// What was taken and refused.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// When the peer was last heard: with a key, by something only it could have sent.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Whether RTP or RTCP came; with a key, whether the peer has it too.
+    pub(super) fn proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Takes what happened. Then [`Session::poll_output`] until it gives a timeout.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Datagram(data) => self.receive(now, data, None),
+            Input::Close => self.say(BURST, ABILITIES.with(Capabilities::DISCONNECT)),
+            Input::Timeout => {
+                if now >= self.next_keep_alive {
+                    self.next_keep_alive = now + KEEP_ALIVE_INTERVAL;
+                    // A server does not speak to who may not have called.
+                    if self.role == Role::Client || self.proven {
+                        self.say(1, ABILITIES);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Output {
+        self.out.pop_front().unwrap_or(Output::Timeout(self.next_keep_alive))
+    }
+
+    /// Replaces `out` by the datagram for an RTP packet; by nothing, if it could not be encrypted.
+    pub fn rtp(&mut self, header: &[u8; HEADER_LEN], payload: &[u8], out: &mut Vec<u8>) {
+        self.kept.clear();
+        let nulls = if self.null_packet_deletion { Nulls::remove(payload, &mut self.kept) } else { None };
+        let ports = RTP.encode();
+        if nulls.is_none() {
+            return self.seal.datagram(REDUCED_OVERHEAD, &[&ports, header, payload], out);
+        }
+        let mut header = *header;
+        header[0] |= 0x10;
+        let extension = Extension { nulls, sequence: None }.encode();
+        self.seal.datagram(REDUCED_OVERHEAD, &[&ports, &header, &extension, &self.kept], out);
+    }
+
+    /// Replaces `out` by the datagram for an RTCP packet; by nothing, if it could not be encrypted.
+    pub fn rtcp(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        self.seal.datagram(REDUCED_OVERHEAD, &[&self.rtcp.encode(), data], out);
+    }
+
+    /// Takes a datagram; who is not known yet shares a budget with others.
+    pub(super) fn receive(&mut self, now: Instant, data: BytesMut, strangers: Option<&mut Budget>) {
+        let (opened, key) = match self.open.open(now, data, strangers) {
+            Ok(opened) => opened,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        if let (Some((version, aes_type)), Role::Server) = (key, self.role) {
+            self.seal.mirror(version, aes_type);
+        }
+        let certain = key.is_some() || self.open.is_clear();
+        if certain {
+            self.heard = now;
+        }
+        match opened {
+            Opened::Rtp(data, held) => {
+                held.into_iter().for_each(|held| self.take(Output::Rtp(held)));
+                self.take(Output::Rtp(data));
+            }
+            Opened::Held => {}
+            Opened::Rtcp(ports, data) => {
+                if self.role == Role::Server {
+                    self.rtcp = Ports { source: ports.destination, destination: ports.source };
+                }
+                self.take(Output::Rtcp(data));
+            }
+            Opened::KeepAlive(capabilities) => {
+                self.counters.keep_alives += 1;
+                if certain && self.proven && capabilities.has(Capabilities::DISCONNECT) {
+                    self.say(1, ABILITIES.with(Capabilities::DISCONNECT));
+                    self.out.push_back(Output::Closed);
+                }
+            }
+            Opened::Other => self.counters.other += 1,
+        }
+    }
+
+    fn take(&mut self, output: Output) {
+        self.counters.taken += 1;
+        self.out.push_back(output);
+        if !self.proven {
+            self.proven = true;
+            if self.role == Role::Server {
+                self.say(1, ABILITIES);
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        *match refusal {
+            Refusal::Rejected => &mut self.counters.rejected,
+            Refusal::Undecryptable => &mut self.counters.undecryptable,
+            Refusal::Unencrypted => &mut self.counters.unencrypted,
+            Refusal::Throttled => &mut self.counters.throttled,
+        } += 1;
+    }
+
+    /// Sends keep-alive messages.
+    fn say(&mut self, times: usize, capabilities: Capabilities) {
+        let mut message = Vec::new();
+        KeepAlive { mac: self.mac, capabilities, json: ABOUT }.encode(&mut message);
+        for _ in 0..times {
+            let mut datagram = Vec::new();
+            self.seal.datagram(KEEP_ALIVE, &[&message], &mut datagram);
+            if !datagram.is_empty() {
+                self.out.push_back(Output::Transmit(datagram));
+            }
+        }
+    }
+}

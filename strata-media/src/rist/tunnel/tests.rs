@@ -1,0 +1,349 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+
+use super::super::gre::{Capabilities, Header, KEEP_ALIVE, KeepAlive, REDUCED_OVERHEAD};
+use super::super::rtcp::Writer;
+use super::super::rtp::{self, HEADER_LEN};
+use super::*;
+
+#[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn psk(secret: &str, aes_type: AesType) -> Psk {
+    Psk { aes_type, ..Psk::new(Passphrase::new(secret).unwrap()) }
+}
+
+fn secret() -> Config {
+    Config::new(Some(psk("secret", AesType::Aes128)))
+}
+
+fn peer(host: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host], 6000))
+}
+
+fn header(sequence: u16, ssrc: u32) -> [u8; HEADER_LEN] {
+    rtp::Header { marker: false, payload_type: 33, sequence, timestamp: 1, ssrc }.encode()
+}
+
+fn report() -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.receiver_report(7, None);
+    writer.source_description(7, "test");
+    writer.finish()
+}
+
+/// What comes out of a session, and what it sends.
+fn drain(session: &mut Session) -> (Vec<Output>, Vec<Vec<u8>>) {
+    let (mut inner, mut sent) = (Vec::new(), Vec::new());
+    loop {
+        match session.poll_output() {
+            Output::Transmit(data) => sent.push(data),
+            Output::Timeout(_) => return (inner, sent),
+            output => inner.push(output),
+        }
+    }
+}
+
+fn give(session: &mut Session, now: Instant, data: &[u8]) -> (Vec<Output>, Vec<Vec<u8>>) {
+    session.handle_input(now, Input::Datagram(BytesMut::from(data)));
+    drain(session)
+}
+
+/// A client and a server that know each other's key.
+fn pair(client: &Config, server: &Config) -> (Session, Session, Instant) {
+    let now = start();
+    let mut client = Session::new(now, client, Role::Client, 1);
+    let mut server = Session::new(now, server, Role::Server, 2);
+    let (_, greetings) = drain(&mut client);
+    assert_eq!(greetings.len(), 3);
+    for greeting in greetings {
+        assert_eq!(give(&mut server, now, &greeting), (vec![], vec![]));
+    }
+    let mut datagram = Vec::new();
+    client.rtcp(&report(), &mut datagram);
+    let (inner, answer) = give(&mut server, now, &datagram);
+    assert_eq!((inner, answer.len()), (vec![Output::Rtcp(report().into())], 1));
+    give(&mut client, now, &answer[0]);
+    assert_eq!((client.counters().keep_alives, server.counters().keep_alives), (1, 3));
+    (client, server, now)
+}
+
+fn carries(mut client: Session, mut server: Session, now: Instant) {
+    let (mut datagram, mut packets, mut sent) = (Vec::new(), Vec::new(), Vec::new());
+    for sequence in 0..10 {
+        let header = header(sequence, 4);
+        sent.push(Output::Rtp([&header[..], b"payload"].concat().into()));
+        client.rtp(&header, b"payload", &mut datagram);
+        let (inner, _) = give(&mut server, now, &datagram);
+        packets.extend(inner);
+        server.rtcp(&report(), &mut datagram);
+        assert_eq!(give(&mut client, now, &datagram).0, [Output::Rtcp(report().into())]);
+    }
+    assert_eq!(packets, sent);
+    assert_eq!(server.counters().undecryptable, 0);
+}
+
+#[test]
+fn a_tunnel_carries_both_ways_in_clear_and_encrypted() {
+    for config in [
+        Config::default(),
+        secret(),
+        Config::new(Some(psk("secret", AesType::Aes256))),
+        Config::new(Some(Psk { key_rotation: Some(1), ..psk("secret", AesType::Aes128) })),
+    ] {
+        let (client, server, now) = pair(&config, &config);
+        carries(client, server, now);
+    }
+}
+
+/// In clear as librist 0.2.7 does: four bytes of GRE, four of ports.
+#[test]
+fn clear_datagrams_are_byte_exact() {
+    let mut session = Session::new(start(), &Config::default(), Role::Client, 1);
+    let mut datagram = Vec::new();
+    session.rtp(&header(1, 4), b"TS", &mut datagram);
+    assert_eq!(datagram[..8], *b"\x00\x00\x88\xb6\x80\x01\x07\xb0");
+    assert_eq!(datagram[8..], [&header(1, 4)[..], b"TS"].concat());
+    session.rtcp(&report(), &mut datagram);
+    assert_eq!(datagram[..8], *b"\x00\x00\x88\xb6\x80\x00\x07\xb1");
+}
+
+#[test]
+fn a_server_answers_with_the_keys_length_and_the_ports_of_its_client() {
+    let (mut client, mut server, now) = pair(&Config::new(Some(psk("secret", AesType::Aes256))), &secret());
+    let mut datagram = Vec::new();
+    server.rtcp(&report(), &mut datagram);
+    let (header, _) = Header::decode(&datagram).unwrap();
+    assert!(header.key_256 && header.version == 1);
+    assert_eq!(give(&mut client, now, &datagram).0, [Output::Rtcp(report().into())]);
+}
+
+/// A peer of TR-06-2:2020: RVer 0, the number in the last bytes of the counter.
+#[test]
+fn a_peer_of_the_first_edition_is_understood_and_answered() {
+    let now = start();
+    let mut server = Session::new(now, &secret(), Role::Server, 2);
+    let key =
+        super::super::psk::Key::derive(&psk("secret", AesType::Aes128).secret, 9, AesType::Aes128).unwrap();
+    let mut datagram = Vec::new();
+    let gre = Header {
+        nonce: Some(9),
+        sequence: Some(5),
+        version: 0,
+        key_256: false,
+        ether_type: REDUCED_OVERHEAD,
+    };
+    gre.encode(&mut datagram);
+    let mut inner = [&b"\x80\x00\x07\xb1"[..], &report()].concat();
+    key.apply(0, 5, &mut inner).unwrap();
+    datagram.extend(inner);
+    assert_eq!(give(&mut server, now, &datagram).0, [Output::Rtcp(report().into())]);
+    server.rtcp(&report(), &mut datagram);
+    let (answer, start) = Header::decode(&datagram).unwrap();
+    assert_eq!(answer.version, 0);
+    let nonce = answer.nonce.unwrap();
+    let key = super::super::psk::Key::derive(&psk("secret", AesType::Aes128).secret, nonce, AesType::Aes128)
+        .unwrap();
+    key.apply(0, answer.sequence.unwrap(), &mut datagram[start..]).unwrap();
+    // From the port the client's report went to, to the one it came from.
+    assert_eq!(datagram[start..start + 4], *b"\x07\xb1\x80\x00");
+    assert_eq!(datagram[start + 4..], report());
+}
+
+#[test]
+fn null_packets_are_left_out_and_found_by_the_other_end() {
+    let config = Config { null_packet_deletion: true, ..Config::default() };
+    let (mut client, mut server, now) = pair(&config, &Config::default());
+    let mut payload = vec![0x47, 1, 0, 0x10];
+    payload.resize(188, 1);
+    payload.extend([0x47, 0x1f, 0xff, 0x10]);
+    payload.resize(2 * 188, 0xff);
+    let mut datagram = Vec::new();
+    client.rtp(&header(1, 4), &payload, &mut datagram);
+    assert_eq!(datagram.len(), 8 + 12 + 8 + 188);
+    let (inner, _) = give(&mut server, now, &datagram);
+    let [Output::Rtp(packet)] = &inner[..] else { panic!("{inner:?}") };
+    let (_, place) = rtp::Header::decode(packet).unwrap();
+    assert_eq!(super::super::extension::restored(packet, place), payload);
+}
+
+#[test]
+fn another_passphrase_gives_nothing_but_a_count() {
+    let now = start();
+    let mut client = Session::new(now, &Config::new(Some(psk("other", AesType::Aes128))), Role::Client, 1);
+    let mut server = Session::new(now, &secret(), Role::Server, 2);
+    let mut sent = drain(&mut client).1;
+    let mut datagram = Vec::new();
+    for sequence in 0..500u16 {
+        client.rtp(&header(sequence, 4), &[0x47; 1316], &mut datagram);
+        sent.push(datagram.clone());
+        client.rtcp(&report(), &mut datagram);
+        sent.push(datagram.clone());
+    }
+    for datagram in &sent {
+        assert_eq!(give(&mut server, now, datagram), (vec![], vec![]));
+    }
+    let counters = server.counters();
+    // One packet is still held back.
+    let refused = sent.len() as u64 - 1..=sent.len() as u64;
+    assert!(refused.contains(&counters.undecryptable) && counters.taken == 0, "{counters:?}");
+}
+
+#[test]
+fn clear_and_encrypted_do_not_mix() {
+    let now = start();
+    let mut datagram = Vec::new();
+    Session::new(now, &Config::default(), Role::Client, 1).rtcp(&report(), &mut datagram);
+    let mut server = Session::new(now, &secret(), Role::Server, 2);
+    assert_eq!(give(&mut server, now, &datagram), (vec![], vec![]));
+    assert_eq!(server.counters().unencrypted, 1);
+    Session::new(now, &secret(), Role::Client, 1).rtcp(&report(), &mut datagram);
+    let mut server = Session::new(now, &Config::default(), Role::Server, 2);
+    assert_eq!(give(&mut server, now, &datagram), (vec![], vec![]));
+    assert_eq!(server.counters().undecryptable, 1);
+    // Authentication is in clear always, and not for this end.
+    let mut server = Session::new(now, &secret(), Role::Server, 2);
+    give(&mut server, now, b"\x00\x00\x88\x8e\x02\x00\x00\x00");
+    assert_eq!(server.counters().other, 1);
+}
+
+/// Every datagram with another nonce: keys are not derived for more than a few of them, and who is known stays so.
+#[test]
+fn new_nonces_are_limited_and_do_not_displace_a_known_key() {
+    let (mut client, mut server, mut now) = pair(&secret(), &secret());
+    let mut datagram = Vec::new();
+    for nonce in 1..10_000u32 {
+        now += Duration::from_millis(1);
+        let gre = Header {
+            nonce: Some(nonce),
+            sequence: Some(1),
+            version: 1,
+            key_256: false,
+            ether_type: REDUCED_OVERHEAD,
+        };
+        let mut forged = Vec::new();
+        gre.encode(&mut forged);
+        forged.extend([0; 100]);
+        give(&mut server, now, &forged);
+        if nonce % 100 == 0 {
+            client.rtcp(&report(), &mut datagram);
+            assert_eq!(give(&mut server, now, &datagram).0, [Output::Rtcp(report().into())]);
+        }
+    }
+    let counters = server.counters();
+    // 16 at once, and 16 in each of ten seconds.
+    assert!(counters.undecryptable <= 16 + 160, "{counters:?}");
+    assert!(counters.throttled >= 9_800, "{counters:?}");
+}
+
+#[test]
+fn keep_alives_come_at_the_start_and_every_five_seconds() {
+    let (mut client, mut server, now) = pair(&Config::default(), &Config::default());
+    for session in [&mut client, &mut server] {
+        session.handle_input(now + Duration::from_millis(4999), Input::Timeout);
+        assert_eq!(drain(session).1.len(), 0);
+        session.handle_input(now + Duration::from_millis(5000), Input::Timeout);
+        let (_, sent) = drain(session);
+        let (header, start) = Header::decode(&sent[0]).unwrap();
+        let message = KeepAlive::decode(&sent[0][start..]).unwrap();
+        assert_eq!(
+            (sent.len(), header.ether_type, message.json),
+            (1, KEEP_ALIVE, &br#"{"vendor":"Strata"}"#[..])
+        );
+        assert!(message.capabilities.has(Capabilities::NULL_PACKETS));
+    }
+}
+
+#[test]
+fn a_farewell_is_answered_and_ends_the_session() {
+    for config in [Config::default(), secret()] {
+        let (mut client, mut server, now) = pair(&config, &config);
+        client.handle_input(now, Input::Close);
+        let (_, farewells) = drain(&mut client);
+        assert_eq!(farewells.len(), 3);
+        let (inner, answer) = give(&mut server, now, &farewells[0]);
+        assert_eq!((inner, answer.len()), (vec![Output::Closed], 1));
+    }
+}
+
+fn heard(listener: &mut Listener, now: Instant, from: SocketAddr, data: &[u8]) -> Vec<ListenerOutput> {
+    listener.handle_input(now, ListenerInput::Datagram { link: 0, from, data: BytesMut::from(data) });
+    std::iter::from_fn(|| Some(listener.poll_output()).filter(|o| !matches!(o, ListenerOutput::Timeout(_))))
+        .collect()
+}
+
+#[test]
+fn a_listener_tells_its_peers_apart_and_forgets_them() {
+    let now = start();
+    let mut listener = Listener::new(now, Config::default(), 1);
+    let mut client = Session::new(now, &Config::default(), Role::Client, 1);
+    let mut datagram = Vec::new();
+    client.rtcp(&report(), &mut datagram);
+    let expected = ListenerOutput::Rtcp { link: 0, from: peer(1), data: Bytes::from(report()) };
+    assert_eq!(heard(&mut listener, now, peer(1), &datagram)[0], expected);
+    heard(&mut listener, now, peer(2), &datagram);
+    assert_eq!(listener.peers(), 2);
+    listener.rtcp(0, peer(2), &report(), &mut datagram);
+    assert!(!datagram.is_empty());
+    listener.rtcp(0, peer(3), &report(), &mut datagram);
+    assert!(datagram.is_empty());
+    listener.handle_input(now + Duration::from_secs(59), ListenerInput::Timeout);
+    assert_eq!(listener.peers(), 2);
+    listener.handle_input(now + Duration::from_secs(61), ListenerInput::Timeout);
+    assert_eq!((listener.peers(), listener.counters().taken), (0, 2));
+}
+
+/// From any number of addresses: bounded, answered nothing, and a real peer is served when they fall silent.
+#[test]
+fn strangers_are_bounded_and_not_answered() {
+    let now = start();
+    let mut listener = Listener::new(now, secret(), 1);
+    let mut other = Session::new(now, &Config::new(Some(psk("other", AesType::Aes128))), Role::Client, 1);
+    let mut datagram = Vec::new();
+    for host in 0..=255 {
+        other.rtcp(&report(), &mut datagram);
+        assert_eq!(heard(&mut listener, now, peer(host), &datagram), []);
+    }
+    let counters = listener.counters();
+    assert_eq!((listener.peers(), counters.undecryptable), (32, 16), "{counters:?}");
+    assert_eq!((counters.throttled, counters.crowded), (16, 256 - 32));
+    let later = now + Duration::from_secs(1);
+    let mut client = Session::new(later, &secret(), Role::Client, 3);
+    client.rtcp(&report(), &mut datagram);
+    let outputs = heard(&mut listener, later, peer(7), &datagram);
+    assert!(matches!(outputs[0], ListenerOutput::Rtcp { .. }), "{outputs:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_survived(datagrams: Vec<Vec<u8>>, keyed: bool) {
+        let now = start();
+        let config = if keyed { secret() } else { Config::default() };
+        let mut listener = Listener::new(now, config, 1);
+        for (host, data) in datagrams.iter().enumerate() {
+            heard(&mut listener, now, peer(host as u8), data);
+        }
+        prop_assert!(listener.peers() <= 32);
+    }
+
+    #[test]
+    fn what_is_changed_on_the_way_gives_no_media(flip in 0usize..12, bit in 0u8..8) {
+        let (mut client, mut server, now) = pair(&secret(), &secret());
+        let mut datagram = Vec::new();
+        for sequence in 0..2 {
+            client.rtp(&header(sequence, 4), b"payload", &mut datagram);
+            give(&mut server, now, &datagram);
+        }
+        client.rtp(&header(2, 4), b"payload", &mut datagram);
+        datagram[flip] ^= 1 << bit;
+        // Any change of the header makes noise; the reserved bits alone are of no consequence.
+        let (inner, _) = give(&mut server, now, &datagram);
+        let reserved = (flip == 0 && bit < 2) || (flip == 1 && bit == 7);
+        prop_assert!(reserved || inner.is_empty(), "{} {}: {:?}", flip, bit, inner);
+    }
+}
