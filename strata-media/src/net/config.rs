@@ -3,7 +3,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::error::NetError;
 use crate::bond::SchedulerParams;
+use crate::rist::tunnel::{self, Psk};
+
+/// How a sender speaks; a receiver understands both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// TR-06-1: RTP and RTCP on a pair of ports, in clear.
+    #[default]
+    Simple,
+    /// TR-06-2: a tunnel to one port, encrypted if there is a key.
+    Main,
+}
 
 /// A bonded sender: links, latency, scheduler.
 #[derive(Debug, Clone)]
@@ -17,10 +29,16 @@ pub struct SenderConfig {
     pub scheduler: SchedulerParams,
     /// Canonical name in RTCP (RFC 3550, 6.5.1).
     pub cname: String,
+    /// How it speaks.
+    pub profile: Profile,
+    /// Encrypts everything with a key the receiver has too; only with the Main Profile.
+    pub psk: Option<Psk>,
+    /// Leaves the null packets of a transport stream out, which the receiver restores; only with the Main Profile.
+    pub null_packet_deletion: bool,
 }
 
 impl SenderConfig {
-    /// Links with a latency of 1000 ms and default scheduling.
+    /// Links with a latency of 1000 ms, default scheduling, and the Simple Profile.
     #[must_use]
     pub fn new(links: Vec<LinkConfig>) -> Self {
         Self {
@@ -28,8 +46,40 @@ impl SenderConfig {
             latency: Duration::from_millis(1000),
             scheduler: SchedulerParams::default(),
             cname: "strata".to_owned(),
+            profile: Profile::Simple,
+            psk: None,
+            null_packet_deletion: false,
         }
     }
+
+    /// What its tunnels are made of.
+    ///
+    /// # Errors
+    /// [`NetError::Config`] names the field that does not go with the others.
+    pub(super) fn tunnel(&self) -> Result<Option<tunnel::Config>, NetError> {
+        let simple = self.profile == Profile::Simple;
+        let reason = "only with the profile Main: the Simple Profile does not know it";
+        if simple && self.psk.is_some() {
+            return Err(NetError::Config { field: "psk".to_owned(), reason: reason.to_owned() });
+        }
+        if simple && self.null_packet_deletion {
+            let field = "null_packet_deletion".to_owned();
+            return Err(NetError::Config { field, reason: reason.to_owned() });
+        }
+        check_psk(self.psk.as_ref())?;
+        let mut config = tunnel::Config::new(self.psk.clone());
+        config.null_packet_deletion = self.null_packet_deletion;
+        Ok((!simple).then_some(config))
+    }
+}
+
+/// Checks a key.
+pub(super) fn check_psk(psk: Option<&Psk>) -> Result<(), NetError> {
+    if psk.is_some_and(|psk| psk.key_rotation == Some(0)) {
+        let reason = "a key that is used for no datagram; at least 1 is expected".to_owned();
+        return Err(NetError::Config { field: "psk.key_rotation".to_owned(), reason });
+    }
+    Ok(())
 }
 
 /// One link of a bonded sender.
@@ -39,6 +89,7 @@ pub struct LinkConfig {
     /// Number of the link, unique in the bond; only a name.
     pub id: u32,
     /// RTP address of the receiver; RTCP goes to the port above. The port must be even and not 0 (TR-06-1, 5.1.1).
+    /// With the Main Profile everything goes to this port, which may be any.
     pub remote: SocketAddr,
     /// Interface the sockets are bound to (`SO_BINDTODEVICE`); the system's choice when `None`.
     pub interface: Option<String>,
@@ -67,7 +118,8 @@ pub struct SenderUpdate {
     pub enabled: Vec<(u32, bool)>,
 }
 
-/// A receiver: where it listens, and its latency.
+/// A receiver: where it listens, and its latency. It recognizes the profile of a sender by itself: the Main Profile's
+/// tunnels come to the RTP addresses.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ReceiverConfig {
@@ -77,6 +129,8 @@ pub struct ReceiverConfig {
     pub latency: Duration,
     /// Canonical name in RTCP (RFC 3550, 6.5.1).
     pub cname: String,
+    /// The key senders have too. With it, nothing is taken in clear, and so nothing of the Simple Profile.
+    pub psk: Option<Psk>,
     /// Packets kept for a consumer that does not take them; more are dropped and counted.
     pub output_capacity: usize,
 }
@@ -89,6 +143,7 @@ impl ReceiverConfig {
             binds,
             latency: Duration::from_millis(1000),
             cname: "strata".to_owned(),
+            psk: None,
             output_capacity: 8192,
         }
     }

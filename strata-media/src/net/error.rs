@@ -36,8 +36,13 @@ pub enum NetError {
         source: std::io::Error,
     },
     /// A payload that does not fit into one packet.
-    #[error("payload of {0} bytes, at most {max} fit into one packet", max = crate::net::sender::MAX_PAYLOAD)]
-    PayloadSize(usize),
+    #[error("payload of {len} bytes, 1 to {max} fit into one packet")]
+    PayloadSize {
+        /// Its length.
+        len: usize,
+        /// What fits, beside the headers of the profile.
+        max: usize,
+    },
     /// Updates come faster than the driver takes them.
     #[error("the driver does not keep up with updates, try again")]
     Busy,

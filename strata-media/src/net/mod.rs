@@ -5,6 +5,8 @@
 //!                                       ══ link 1 ══►
 //! ```
 //!
+//! With the Main Profile a link has one socket, and a [tunnel](crate::rist::tunnel) around both.
+//!
 //! [`sender()`] and [`receiver()`] open the sockets and return a handle and a driver. The caller decides where
 //! `driver.run().await` runs (it needs a tokio runtime with I/O and time); dropping the handle ends it.
 
@@ -13,9 +15,12 @@ mod error;
 mod receiver;
 mod sender;
 mod socket;
+mod tunnels;
 
 pub use crate::rist::Packet;
-pub use config::{LinkConfig, ReceiverConfig, SenderConfig, SenderUpdate};
+pub use crate::rist::psk::{AesType, Passphrase, PassphraseError};
+pub use crate::rist::tunnel::{Counters as TunnelStats, Psk};
+pub use config::{LinkConfig, Profile, ReceiverConfig, SenderConfig, SenderUpdate};
 pub use error::NetError;
 pub use receiver::{Receiver, ReceiverDriver, ReceiverMonitor, receiver};
 pub use sender::{Sender, SenderDriver, sender};

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
-use super::config::ReceiverConfig;
+use super::config::{ReceiverConfig, check_psk};
 use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
+use crate::rist::gre::Header;
 use crate::rist::receiver::{Input, Output};
+use crate::rist::tunnel::{Config, Listener, ListenerInput, ListenerOutput};
 use crate::rist::{self, Packet, ReceiverStats};
 
 /// Most socket pairs of a receiver.
@@ -73,6 +75,7 @@ fn check(config: &ReceiverConfig) -> Result<(), NetError> {
     if config.latency.is_zero() || config.latency > socket::MAX_LATENCY {
         return error("latency".to_owned(), "1 ms to 60 s are expected");
     }
+    check_psk(config.psk.as_ref())?;
     for (index, &addr) in config.binds.iter().enumerate() {
         if addr.port() != 0 && !socket::is_rtp_port(addr) {
             return error(
@@ -137,7 +140,8 @@ impl ReceiverDriver {
     /// # Errors
     /// [`NetError::Io`] when the sockets cannot be given to the runtime.
     pub async fn run(self) -> Result<(), NetError> {
-        let mut config = rist::ReceiverConfig::new(self.pairs.len(), socket::seed());
+        // Tunnels are links of their own to the machine, so that nobody can take their place from outside.
+        let mut config = rist::ReceiverConfig::new(self.pairs.len() * 2, socket::seed());
         config.latency = self.config.latency;
         config.cname = self.config.cname;
         let now = Instant::now();
@@ -146,6 +150,8 @@ impl ReceiverDriver {
             stats: self.stats,
             sockets: self.pairs.into_iter().map(LinkSockets::register).collect::<Result<_, _>>()?,
             machine: rist::Receiver::new(now, config),
+            listener: Listener::new(now, Config::new(self.config.psk), socket::seed()),
+            datagram: Vec::new(),
             overflowed: 0,
             next_stats: now,
             slab: BytesMut::new(),
@@ -162,6 +168,9 @@ struct Running {
     stats: Arc<Mutex<ReceiverStats>>,
     sockets: Vec<LinkSockets>,
     machine: rist::Receiver,
+    listener: Listener,
+    /// A tunnel's datagram on its way out.
+    datagram: Vec<u8>,
     overflowed: u64,
     next_stats: Instant,
     slab: BytesMut,
@@ -178,37 +187,82 @@ impl Running {
             tokio::select! {
                 () = self.packets.closed() => return,
                 () = socket::any_readable(&self.sockets) => self.receive(),
-                () = timer.as_mut() => self.machine.handle_input(Instant::now(), Input::Timeout),
+                () = timer.as_mut() => self.timeout(),
             }
         }
     }
 
+    fn timeout(&mut self) {
+        let now = Instant::now();
+        self.listener.handle_input(now, ListenerInput::Timeout);
+        self.machine.handle_input(now, Input::Timeout);
+    }
+
     fn receive(&mut self) {
         let now = Instant::now();
-        for (link, sockets) in self.sockets.iter().enumerate() {
+        for link in 0..self.sockets.len() {
             for _ in 0..BURST {
-                let Some((data, from)) = sockets.receive_rtp_from(&mut self.slab) else { break };
-                self.machine.handle_input(now, Input::Rtp { link, from, data });
+                let Some((data, from)) = self.sockets[link].receive_rtp_from(&mut self.slab) else { break };
+                if Header::is_gre(&data) {
+                    self.listener.handle_input(now, ListenerInput::Datagram { link, from, data });
+                    self.drain_tunnels(now);
+                } else if self.listener.is_secret() {
+                    self.listener.refuse_clear();
+                } else {
+                    self.machine.handle_input(now, Input::Rtp { link, from, data: data.freeze() });
+                }
             }
             for _ in 0..BURST {
-                let Some((len, from)) = sockets.receive_rtcp_from(&mut self.buffer) else { break };
+                let Some((len, from)) = self.sockets[link].receive_rtcp_from(&mut self.buffer) else { break };
+                if self.listener.is_secret() {
+                    self.listener.refuse_clear();
+                    continue;
+                }
                 self.machine.handle_input(now, Input::Rtcp { link, from, data: &self.buffer[..len] });
             }
         }
     }
 
-    /// Does what the machine wants; until when it wants nothing more.
+    /// Gives what came out of tunnels to the machine; until when they want nothing more.
+    fn drain_tunnels(&mut self, now: Instant) -> Instant {
+        let tunnels = self.sockets.len();
+        loop {
+            match self.listener.poll_output() {
+                ListenerOutput::Rtp { link, from, data } => {
+                    self.machine.handle_input(now, Input::Rtp { link: link + tunnels, from, data });
+                }
+                ListenerOutput::Rtcp { link, from, data } => {
+                    self.machine.handle_input(now, Input::Rtcp { link: link + tunnels, from, data: &data });
+                }
+                ListenerOutput::Transmit { link, to, data } => self.sockets[link].send_to(&data, to),
+                ListenerOutput::Timeout(at) => return at,
+            }
+        }
+    }
+
+    fn send(&mut self, link: usize, to: SocketAddr, data: &[u8]) {
+        match link.checked_sub(self.sockets.len()) {
+            None => self.sockets[link].send_rtcp_to(data, to),
+            Some(tunnel) => {
+                self.listener.rtcp(tunnel, to, data, &mut self.datagram);
+                self.sockets[tunnel].send_to(&self.datagram, to);
+            }
+        }
+    }
+
+    /// Does what the machines want; until when they want nothing more.
     fn perform(&mut self) -> Instant {
+        let due = self.drain_tunnels(Instant::now());
         loop {
             match self.machine.poll_output() {
-                Output::Transmit { link, to, data } => self.sockets[link].send_rtcp_to(&data, to),
+                Output::Transmit { link, to, data } => self.send(link, to, &data),
                 Output::Packet(packet) => {
                     // A consumer that does not take its packets is not waited for.
                     if let Err(mpsc::error::TrySendError::Full(_)) = self.packets.try_send(packet) {
                         self.overflowed += 1;
                     }
                 }
-                Output::Timeout(at) => return at,
+                Output::Timeout(at) => return at.min(due),
             }
         }
     }
@@ -220,6 +274,14 @@ impl Running {
         self.next_stats = now + STATS_INTERVAL;
         let mut stats = self.machine.stats(now);
         stats.overflowed_packets += self.overflowed;
+        stats.tunnel = self.listener.counters();
+        let tunnels = stats.paths.split_off(self.sockets.len());
+        for (path, tunnel) in stats.paths.iter_mut().zip(tunnels) {
+            path.packets += tunnel.packets;
+            path.bytes += tunnel.bytes;
+            path.rtcp_packets += tunnel.rtcp_packets;
+            path.rtt = tunnel.rtt.or(path.rtt);
+        }
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 }

@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::config::{LinkConfig, SenderConfig, SenderUpdate};
+use super::config::{LinkConfig, Profile, SenderConfig, SenderUpdate};
 use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
+use super::tunnels::Tunnels;
 use crate::bond::sender::{Input, Output};
 use crate::bond::{self, BondConfig, BondLink, BondStats, LinkState};
+use crate::rist::{extension, gre, tunnel};
 
 /// Largest payload of one packet, bytes: what fits into 1500 with IPv6, UDP and RTP headers.
-pub(super) const MAX_PAYLOAD: usize = 1440;
+const MAX_PAYLOAD: usize = 1440;
+/// The same beside the headers of a tunnel.
+const MAX_TUNNEL_PAYLOAD: usize = MAX_PAYLOAD - gre::MAX_HEADER_LEN - gre::Ports::LEN - extension::LEN;
 /// Most links of a bond.
 const MAX_LINKS: usize = 16;
 /// Payloads on their way to the driver; `send` waits when they are that many.
@@ -35,8 +39,12 @@ const REOPEN_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Sender {
     payloads: mpsc::Sender<Bytes>,
     commands: mpsc::Sender<Command>,
-    stats: Arc<Mutex<BondStats>>,
+    stats: Shared,
+    max_payload: usize,
 }
+
+/// Statistics of bond and tunnels.
+type Shared = Arc<Mutex<(BondStats, tunnel::Counters)>>;
 
 #[derive(Debug)]
 enum Command {
@@ -49,8 +57,9 @@ enum Command {
 pub struct SenderDriver {
     payloads: mpsc::Receiver<Bytes>,
     commands: mpsc::Receiver<Command>,
-    stats: Arc<Mutex<BondStats>>,
+    stats: Shared,
     config: SenderConfig,
+    tunnel: Option<tunnel::Config>,
     pairs: Vec<Result<Pair, String>>,
 }
 
@@ -63,8 +72,9 @@ pub struct SenderDriver {
 /// [`NetError::Config`] names the field that cannot work; [`NetError::NoLink`] when no link could be opened.
 pub fn sender(config: SenderConfig) -> Result<(Sender, SenderDriver), NetError> {
     check(&config)?;
-    let pairs: Vec<_> =
-        config.links.iter().map(|link| socket::connect(link).map_err(|e| e.to_string())).collect();
+    let tunnel = config.tunnel()?;
+    let connect = |link| socket::connect(link, config.profile).map_err(|e| e.to_string());
+    let pairs: Vec<_> = config.links.iter().map(connect).collect();
     if pairs.iter().all(Result::is_err) {
         let reason = |(pair, link): (&Result<Pair, String>, &LinkConfig)| {
             pair.as_ref().err().map(|e| format!("link {}: {e}", link.id))
@@ -73,9 +83,11 @@ pub fn sender(config: SenderConfig) -> Result<(Sender, SenderDriver), NetError> 
     }
     let (payload_sender, payloads) = mpsc::channel(QUEUE);
     let (command_sender, commands) = mpsc::channel(COMMANDS);
-    let stats = Arc::new(Mutex::new(BondStats::default()));
-    let handle = Sender { payloads: payload_sender, commands: command_sender, stats: stats.clone() };
-    Ok((handle, SenderDriver { payloads, commands, stats, config, pairs }))
+    let stats = Shared::default();
+    let max_payload = if tunnel.is_some() { MAX_TUNNEL_PAYLOAD } else { MAX_PAYLOAD };
+    let handle =
+        Sender { payloads: payload_sender, commands: command_sender, stats: stats.clone(), max_payload };
+    Ok((handle, SenderDriver { payloads, commands, stats, config, tunnel, pairs }))
 }
 
 fn check(config: &SenderConfig) -> Result<(), NetError> {
@@ -90,7 +102,10 @@ fn check(config: &SenderConfig) -> Result<(), NetError> {
         if config.links[..index].iter().any(|other| other.id == link.id) {
             return error(format!("links[{index}].id"), "another link has the same number");
         }
-        if !socket::is_rtp_port(link.remote) {
+        if config.profile == Profile::Main && link.remote.port() == 0 {
+            return error(format!("links[{index}].remote"), "the port must not be 0");
+        }
+        if config.profile == Profile::Simple && !socket::is_rtp_port(link.remote) {
             return error(
                 format!("links[{index}].remote"),
                 "the port of RTP must be even and from 2 to 65534 (RTCP is the port above)",
@@ -108,10 +123,10 @@ impl Sender {
     /// behind.
     ///
     /// # Errors
-    /// [`NetError::PayloadSize`] for an empty payload or more than 1440 bytes, [`NetError::Closed`] when the
-    /// driver has ended.
+    /// [`NetError::PayloadSize`] for an empty payload or more than 1440 bytes (Main Profile: 1412),
+    /// [`NetError::Closed`] when the driver has ended.
     pub async fn send(&self, payload: Bytes) -> Result<(), NetError> {
-        check_size(&payload)?;
+        self.check_size(&payload)?;
         self.payloads.send(payload).await.map_err(|_| NetError::Closed)
     }
 
@@ -123,14 +138,20 @@ impl Sender {
     /// # Panics
     /// When called from within a runtime.
     pub fn blocking_send(&self, payload: Bytes) -> Result<(), NetError> {
-        check_size(&payload)?;
+        self.check_size(&payload)?;
         self.payloads.blocking_send(payload).map_err(|_| NetError::Closed)
     }
 
     /// Statistics, at most 100 ms old.
     #[must_use]
     pub fn stats(&self) -> BondStats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// What came back by the tunnels of all links, at most 100 ms old; nothing with the Simple Profile.
+    #[must_use]
+    pub fn tunnel_stats(&self) -> tunnel::Counters {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// Changes a running sender.
@@ -153,13 +174,11 @@ impl Sender {
         self.commands.send(Command::Finish(done)).await.map_err(|_| NetError::Closed)?;
         wait.await.map_err(|_| NetError::Closed)
     }
-}
 
-fn check_size(payload: &Bytes) -> Result<(), NetError> {
-    if payload.is_empty() || payload.len() > MAX_PAYLOAD {
-        return Err(NetError::PayloadSize(payload.len()));
+    fn check_size(&self, payload: &Bytes) -> Result<(), NetError> {
+        let (len, max) = (payload.len(), self.max_payload);
+        if (1..=max).contains(&len) { Ok(()) } else { Err(NetError::PayloadSize { len, max }) }
     }
-    Ok(())
 }
 
 impl SenderDriver {
@@ -177,9 +196,10 @@ impl SenderDriver {
 struct Running {
     payloads: mpsc::Receiver<Bytes>,
     commands: mpsc::Receiver<Command>,
-    stats: Arc<Mutex<BondStats>>,
+    stats: Shared,
     config: SenderConfig,
     bond: bond::Sender,
+    tunnels: Tunnels,
     sockets: Vec<Option<LinkSockets>>,
     finishing: Vec<oneshot::Sender<()>>,
     closed: bool,
@@ -198,7 +218,7 @@ enum Wake {
 
 impl Running {
     fn start(driver: SenderDriver) -> Result<Self, NetError> {
-        let SenderDriver { payloads, commands, stats, config, pairs } = driver;
+        let SenderDriver { payloads, commands, stats, config, tunnel, pairs } = driver;
         let now = Instant::now();
         let link = |link: &LinkConfig| BondLink {
             id: link.id,
@@ -224,6 +244,7 @@ impl Running {
             payloads,
             commands,
             stats,
+            tunnels: Tunnels::new(now, config.links.len(), tunnel.as_ref()),
             config,
             bond,
             sockets,
@@ -244,6 +265,8 @@ impl Running {
             if self.closed && self.bond.is_drained(now) && self.bond.wait(now).is_zero() {
                 self.bond.handle_input(now, Input::Bye);
                 self.perform();
+                self.tunnels.close(now);
+                self.tunnels.drain(&self.sockets, |_, _| {});
                 return;
             }
             timer.as_mut().reset(due.into());
@@ -270,7 +293,10 @@ impl Running {
                 self.finishing.push(done);
             }
             Wake::Readable => self.receive(now),
-            Wake::Time => self.bond.handle_input(now, Input::Timeout),
+            Wake::Time => {
+                self.tunnels.timeout(now);
+                self.bond.handle_input(now, Input::Timeout);
+            }
         }
     }
 
@@ -304,28 +330,34 @@ impl Running {
     fn receive(&mut self, now: Instant) {
         for (link, sockets) in self.sockets.iter().enumerate() {
             let Some(sockets) = sockets else { continue };
+            if self.tunnels.receive(now, link, sockets, BURST) {
+                continue;
+            }
             for _ in 0..BURST {
                 let Some(len) = sockets.receive_rtcp(&mut self.buffer) else { break };
                 self.bond.handle_input(now, Input::Rtcp { link, data: &self.buffer[..len] });
             }
         }
+        let bond = &mut self.bond;
+        self.tunnels.drain(&self.sockets, |link, data| bond.handle_input(now, Input::Rtcp { link, data }));
     }
 
     /// Does what the machine wants; until when it wants nothing more.
     fn perform(&mut self) -> Instant {
+        let due = self.tunnels.drain(&self.sockets, |_, _| {});
         loop {
             match self.bond.poll_output() {
                 Output::Rtp { link, media } => {
                     if let Some(sockets) = &self.sockets[link] {
-                        sockets.send_rtp(&media.header, &media.payload);
+                        self.tunnels.send_rtp(link, &media, sockets);
                     }
                 }
                 Output::Rtcp { link, data } => {
                     if let Some(sockets) = &self.sockets[link] {
-                        sockets.send_rtcp(&data);
+                        self.tunnels.send_rtcp(link, &data, sockets);
                     }
                 }
-                Output::Timeout(at) => return at,
+                Output::Timeout(at) => return due.map_or(at, |due| at.min(due)),
             }
         }
     }
@@ -344,7 +376,7 @@ impl Running {
                 self.next_reopen = now + REOPEN_INTERVAL;
                 self.reopen(now, &stats);
             }
-            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = (stats, self.tunnels.counters());
         }
     }
 
@@ -355,7 +387,8 @@ impl Running {
             if stats.state != LinkState::Dead || !broken {
                 continue;
             }
-            let opened = socket::connect(&self.config.links[link]).map_err(|error| error.to_string());
+            let opened = socket::connect(&self.config.links[link], self.config.profile);
+            let opened = opened.map_err(|error| error.to_string());
             let opened =
                 opened.and_then(|pair| LinkSockets::register(pair).map_err(|error| error.to_string()));
             let error = opened.as_ref().err().cloned();

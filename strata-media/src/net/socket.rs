@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::config::LinkConfig;
+use super::config::{LinkConfig, Profile};
 use super::error::NetError;
 
 /// Longest latency that can be configured.
@@ -29,11 +29,11 @@ const BUFFER_BYTES: usize = 4 << 20;
 /// How often a port pair chosen by the system is tried for.
 const PAIR_ATTEMPTS: usize = 64;
 
-/// The two sockets of one link.
+/// The two sockets of one link; with the Main Profile, a sender has but one.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) rtp: UdpSocket,
-    pub(super) rtcp: UdpSocket,
+    pub(super) rtcp: Option<UdpSocket>,
 }
 
 fn open(addr: SocketAddr) -> io::Result<Socket> {
@@ -47,11 +47,14 @@ fn open(addr: SocketAddr) -> io::Result<Socket> {
 
 /// Opens the sockets of a sender's link, bound as it says and connected to the receiver, so that only the
 /// receiver is heard and the kernel's errors come back.
-pub(super) fn connect(link: &LinkConfig) -> io::Result<Pair> {
+pub(super) fn connect(link: &LinkConfig, profile: Profile) -> io::Result<Pair> {
+    if profile == Profile::Main {
+        return Ok(Pair { rtp: connect_one(link, link.remote)?, rtcp: None });
+    }
     let rtcp_port = link.remote.port().checked_add(1).ok_or(io::ErrorKind::InvalidInput)?;
     let mut rtcp_remote = link.remote;
     rtcp_remote.set_port(rtcp_port);
-    Ok(Pair { rtp: connect_one(link, link.remote)?, rtcp: connect_one(link, rtcp_remote)? })
+    Ok(Pair { rtp: connect_one(link, link.remote)?, rtcp: Some(connect_one(link, rtcp_remote)?) })
 }
 
 fn connect_one(link: &LinkConfig, remote: SocketAddr) -> io::Result<UdpSocket> {
@@ -82,7 +85,7 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<Pair> {
             above.set_port(above.port() + 1);
             let socket = open(above)?;
             if socket.bind(&above.into()).is_ok() {
-                return Ok(Pair { rtp, rtcp: socket.into() });
+                return Ok(Pair { rtp, rtcp: Some(socket.into()) });
             }
         }
         refused.push(rtp);
@@ -97,7 +100,7 @@ fn listen_at(addr: SocketAddr) -> io::Result<Pair> {
     rtp.bind(&addr.into())?;
     let rtcp = open(above)?;
     rtcp.bind(&above.into())?;
-    Ok(Pair { rtp: rtp.into(), rtcp: rtcp.into() })
+    Ok(Pair { rtp: rtp.into(), rtcp: Some(rtcp.into()) })
 }
 
 /// A number nobody can guess: the standard library keys its hashers from the system's randomness.
@@ -114,7 +117,7 @@ pub(super) fn is_rtp_port(addr: SocketAddr) -> bool {
 #[derive(Debug)]
 pub(super) struct LinkSockets {
     rtp: tokio::net::UdpSocket,
-    rtcp: tokio::net::UdpSocket,
+    rtcp: Option<tokio::net::UdpSocket>,
     /// Whether the system said that the sockets cannot be used any more.
     broken: AtomicBool,
 }
@@ -128,7 +131,8 @@ impl LinkSockets {
                 source,
             })
         };
-        Ok(Self { rtp: register(pair.rtp)?, rtcp: register(pair.rtcp)?, broken: AtomicBool::new(false) })
+        let (rtp, rtcp) = (register(pair.rtp)?, pair.rtcp.map(register).transpose()?);
+        Ok(Self { rtp, rtcp, broken: AtomicBool::new(false) })
     }
 
     /// Whether a send failed in a way that does not pass by itself.
@@ -144,14 +148,32 @@ impl LinkSockets {
         self.note(SockRef::from(&self.rtp).send_vectored(&parts).err());
     }
 
+    /// Sends a datagram of a tunnel, if there is one, to where the socket is connected.
+    pub(super) fn send(&self, data: &[u8]) {
+        if !data.is_empty() {
+            self.note(SockRef::from(&self.rtp).send(data).err());
+        }
+    }
+
+    /// Sends a datagram of a tunnel, if there is one, to an address.
+    pub(super) fn send_to(&self, data: &[u8], to: SocketAddr) {
+        if !data.is_empty() {
+            self.note(SockRef::from(&self.rtp).send_to(data, &to.into()).err());
+        }
+    }
+
     /// Sends a datagram from the RTCP socket to where it is connected.
     pub(super) fn send_rtcp(&self, data: &[u8]) {
-        self.note(SockRef::from(&self.rtcp).send(data).err());
+        if let Some(rtcp) = &self.rtcp {
+            self.note(SockRef::from(rtcp).send(data).err());
+        }
     }
 
     /// Sends a datagram from the RTCP socket to an address.
     pub(super) fn send_rtcp_to(&self, data: &[u8], to: SocketAddr) {
-        self.note(SockRef::from(&self.rtcp).send_to(data, &to.into()).err());
+        if let Some(rtcp) = &self.rtcp {
+            self.note(SockRef::from(rtcp).send_to(data, &to.into()).err());
+        }
     }
 
     fn note(&self, error: Option<io::Error>) {
@@ -165,29 +187,30 @@ impl LinkSockets {
 
     /// The next RTCP datagram of a connected pair, if one has come.
     pub(super) fn receive_rtcp(&self, buffer: &mut [u8]) -> Option<usize> {
-        self.rtcp.try_recv(buffer).ok()
+        self.rtcp.as_ref()?.try_recv(buffer).ok()
     }
 
     /// The next RTCP datagram and where it is from, if one has come.
     pub(super) fn receive_rtcp_from(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        self.rtcp.try_recv_from(buffer).ok()
+        self.rtcp.as_ref()?.try_recv_from(buffer).ok()
     }
 
-    /// The next RTP datagram and where it is from, if one has come.
-    pub(super) fn receive_rtp_from(&self, slab: &mut BytesMut) -> Option<(Bytes, SocketAddr)> {
+    /// The next datagram of RTP, or of a tunnel, and where it is from, if one has come.
+    pub(super) fn receive_rtp_from(&self, slab: &mut BytesMut) -> Option<(BytesMut, SocketAddr)> {
         if slab.capacity() < DATAGRAM_BYTES {
             *slab = BytesMut::with_capacity(SLAB_BYTES);
         }
         let (_, from) = self.rtp.try_recv_buf_from(slab).ok()?;
-        Some((slab.split().freeze(), from))
+        Some((slab.split(), from))
     }
 }
 
-/// Waits until an RTCP socket of connected pairs can be read.
+/// Waits until a connected pair's socket for RTCP can be read.
 pub(super) async fn readable(pairs: &[Option<LinkSockets>]) {
     poll_fn(|cx| {
-        let any =
-            pairs.iter().flatten().fold(false, |any, pair| pair.rtcp.poll_recv_ready(cx).is_ready() | any);
+        let any = pairs.iter().flatten().fold(false, |any, pair| {
+            pair.rtcp.as_ref().unwrap_or(&pair.rtp).poll_recv_ready(cx).is_ready() | any
+        });
         if any { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
@@ -198,7 +221,8 @@ pub(super) async fn any_readable(pairs: &[LinkSockets]) {
     poll_fn(|cx| {
         let any = pairs.iter().fold(false, |any, pair| {
             let rtp = pair.rtp.poll_recv_ready(cx).is_ready();
-            pair.rtcp.poll_recv_ready(cx).is_ready() | rtp | any
+            let rtcp = pair.rtcp.as_ref().is_some_and(|rtcp| rtcp.poll_recv_ready(cx).is_ready());
+            rtcp | rtp | any
         });
         if any { Poll::Ready(()) } else { Poll::Pending }
     })

@@ -42,6 +42,70 @@ async fn a_stream_over_two_links_arrives_in_order() {
     receiving.await.unwrap().unwrap();
 }
 
+fn psk(secret: &str) -> Option<Psk> {
+    Some(Psk::new(Passphrase::new(secret).unwrap()))
+}
+
+/// Sends ten payloads by the Main Profile, over as many links as there are addresses.
+async fn send_by_tunnels(remotes: &[SocketAddr], psk: Option<Psk>) -> Sender {
+    let links = remotes.iter().enumerate().map(|(id, &remote)| LinkConfig::new(id as u32, remote)).collect();
+    let mut config = SenderConfig::new(links);
+    config.latency = Duration::from_millis(100);
+    (config.profile, config.psk) = (Profile::Main, psk);
+    let (handle, driver) = sender(config).unwrap();
+    tokio::spawn(driver.run());
+    for i in 0..10u32 {
+        handle.send(Bytes::copy_from_slice(&i.to_be_bytes())).await.unwrap();
+    }
+    handle
+}
+
+/// The receiver is told nothing of the profile.
+#[tokio::test]
+async fn tunnels_are_recognized_and_carry_a_stream_over_two_links() {
+    for psk in [None, psk("secret")] {
+        let mut config = ReceiverConfig::new(vec![loopback(); 2]);
+        (config.latency, config.psk) = (Duration::from_millis(100), psk.clone());
+        let (mut received, driver) = receiver(config).unwrap();
+        tokio::spawn(driver.run());
+        let handle = send_by_tunnels(received.local_addrs(), psk).await;
+        for i in 0..10u32 {
+            let packet = received.recv().await.unwrap();
+            assert_eq!((packet.payload.as_ref(), packet.lost_before), (i.to_be_bytes().as_ref(), 0));
+        }
+        handle.finish().await.unwrap();
+        let (stats, back) = (received.stats(), handle.tunnel_stats());
+        assert!(stats.tunnel.taken > 10 && stats.tunnel.keep_alives >= 6, "{stats:?}");
+        assert!(stats.paths.len() == 2 && stats.paths.iter().all(|path| path.rtcp_packets > 0), "{stats:?}");
+        assert!(back.taken > 0 && back.keep_alives >= 2, "{back:?}");
+        assert!(handle.stats().links.iter().all(|link| link.rtt_ms > 0.0), "{:?}", handle.stats());
+    }
+}
+
+/// Another passphrase, none, and the Simple Profile: refused and counted, while who has the key is served.
+#[tokio::test]
+async fn with_a_key_nothing_else_is_taken() {
+    let mut config = ReceiverConfig::new(vec![loopback()]);
+    (config.latency, config.psk) = (Duration::from_millis(100), psk("secret"));
+    let (mut received, driver) = receiver(config).unwrap();
+    tokio::spawn(driver.run());
+    let addrs = received.local_addrs().to_vec();
+    let (handle, driver) = sender(SenderConfig::new(vec![LinkConfig::new(0, addrs[0])])).unwrap();
+    tokio::spawn(driver.run());
+    handle.send(Bytes::from_static(b"by the Simple Profile")).await.unwrap();
+    let others = [send_by_tunnels(&addrs, psk("other")).await, send_by_tunnels(&addrs, None).await];
+    for other in others.iter().chain([&handle]) {
+        other.finish().await.unwrap();
+    }
+    let sender = send_by_tunnels(&addrs, psk("secret")).await;
+    for i in 0..10u32 {
+        assert_eq!(received.recv().await.unwrap().payload.as_ref(), i.to_be_bytes());
+    }
+    sender.finish().await.unwrap();
+    let tunnel = received.stats().tunnel;
+    assert!(tunnel.undecryptable > 10 && tunnel.unencrypted > 10, "{tunnel:?}");
+}
+
 #[tokio::test]
 async fn a_link_that_cannot_be_opened_says_so_and_the_others_go_on() {
     let (mut received, driver) = receiving(1);
@@ -87,12 +151,36 @@ fn errors_name_the_field() {
     assert!(matches!(error, NetError::Bind { addr, .. } if addr == taken.local_addrs()[0]));
 }
 
+#[test]
+fn what_only_the_main_profile_knows_is_refused_without_it() {
+    let remote = SocketAddr::from(([127, 0, 0, 1], 5001));
+    let refused = |change: fn(&mut SenderConfig)| {
+        let mut config =
+            SenderConfig::new(vec![LinkConfig::new(0, SocketAddr::from(([127, 0, 0, 1], 5000)))]);
+        change(&mut config);
+        sender(config).unwrap_err().to_string()
+    };
+    assert!(refused(|c| c.psk = psk("secret")).starts_with("invalid psk: only with the profile Main"));
+    assert!(
+        refused(|c| c.null_packet_deletion = true).starts_with("invalid null_packet_deletion: only with")
+    );
+    let never = |c: &mut SenderConfig| {
+        (c.profile, c.psk) = (Profile::Main, psk("secret").map(|psk| Psk { key_rotation: Some(0), ..psk }));
+    };
+    assert!(refused(never).starts_with("invalid psk.key_rotation: "));
+    // One port of any number is enough for a tunnel.
+    let mut config = SenderConfig::new(vec![LinkConfig::new(0, remote)]);
+    config.profile = Profile::Main;
+    assert!(sender(config).is_ok());
+}
+
 #[tokio::test]
 async fn payloads_that_do_not_fit_are_refused() {
     let links = vec![LinkConfig::new(0, SocketAddr::from(([127, 0, 0, 1], 5000)))];
     let (handle, driver) = sender(SenderConfig::new(links)).unwrap();
-    assert!(matches!(handle.send(Bytes::new()).await, Err(NetError::PayloadSize(0))));
-    assert!(matches!(handle.send(Bytes::from(vec![0; 1441])).await, Err(NetError::PayloadSize(1441))));
+    assert!(matches!(handle.send(Bytes::new()).await, Err(NetError::PayloadSize { len: 0, max: 1440 })));
+    let long = handle.send(Bytes::from(vec![0; 1441])).await;
+    assert!(matches!(long, Err(NetError::PayloadSize { len: 1441, max: 1440 })));
     drop(driver);
     assert!(matches!(handle.send(Bytes::from_static(b"x")).await, Err(NetError::Closed)));
 }

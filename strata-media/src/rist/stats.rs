@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::tunnel::Counters;
+
 /// Statistics of a [receiver](super), since its start.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -34,6 +36,8 @@ pub struct ReceiverStats {
     pub idle: Option<Duration>,
     /// SSRC of the stream (even form); `None` before the first packet.
     pub ssrc: Option<u32>,
+    /// What the Main Profile's tunnels took and refused; nothing where there are none.
+    pub tunnel: Counters,
     /// One per local socket pair, in the order of the configuration.
     pub paths: Vec<PathStats>,
 }
