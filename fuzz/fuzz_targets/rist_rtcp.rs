@@ -10,6 +10,7 @@ fuzz_target!(|data: &[u8]| {
     for packet in compound {
         parts += match packet {
             Ok(Packet::Nack { losses, .. }) => 1 + losses.count() / 9,
+            Ok(Packet::Feedback { arrivals, .. }) => 1 + arrivals.count() / 2,
             Ok(Packet::ReceiverReport { blocks, .. }) => 1 + blocks.count(),
             _ => 1,
         };

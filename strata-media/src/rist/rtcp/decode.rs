@@ -1,9 +1,11 @@
 //! Reading RTCP.
 
 use super::super::error::DecodeError;
+use super::feedback::{self, Arrivals};
 use super::{
     APPLICATION, BYE, EXTENDED_REPORT, Loss, NAME, RECEIVER_REPORT, ReportBlock, SENDER_REPORT,
-    SOURCE_DESCRIPTION, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE, SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
+    SOURCE_DESCRIPTION, STRATA, SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE,
+    SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
 };
 
 /// A compound packet whose parts tile the datagram; iterates over them.
@@ -68,6 +70,22 @@ pub enum Packet<'a> {
         timestamp: u64,
         /// Time between request and answer at the peer, µs.
         processing_us: u32,
+    },
+    /// Which packets arrived on this path, and when (RFC 8888).
+    Feedback {
+        /// The receiver.
+        ssrc: u32,
+        /// What arrived.
+        arrivals: Arrivals<'a>,
+        /// The receiver's time of the report, in 1/65536 s.
+        timestamp: u32,
+    },
+    /// What the peer understands beyond the standard.
+    Capabilities {
+        /// The peer.
+        ssrc: u32,
+        /// A set of bits: [`super::TAKES_FEEDBACK`].
+        capabilities: u32,
     },
     /// XR (RFC 3611), not read further.
     ExtendedReport {
@@ -192,6 +210,7 @@ fn read(count: u8, packet_type: u8, body: &[u8]) -> Result<Packet<'_>, usize> {
             let (_sender, media_ssrc) = (word(body, 0)?, word(body, 1)?);
             Packet::Nack { media_ssrc, losses: Losses::new(&body[8..], false) }
         }
+        TRANSPORT_FEEDBACK if count == feedback::FORMAT => congestion_feedback(body)?,
         APPLICATION => application(count, body)?,
         EXTENDED_REPORT => Packet::ExtendedReport { ssrc: word(body, 0)? },
         BYE if count > 0 => Packet::Bye { ssrc: word(body, 0)? },
@@ -199,8 +218,18 @@ fn read(count: u8, packet_type: u8, body: &[u8]) -> Result<Packet<'_>, usize> {
     })
 }
 
+fn congestion_feedback(body: &[u8]) -> Result<Packet<'_>, usize> {
+    let ssrc = word(body, 0)?;
+    let (runs, timestamp) = body[4..].split_last_chunk::<4>().ok_or(8usize)?;
+    let arrivals = Arrivals::new(runs).map_err(|need| need + 8)?;
+    Ok(Packet::Feedback { ssrc, arrivals, timestamp: u32::from_be_bytes(*timestamp) })
+}
+
 fn application(subtype: u8, body: &[u8]) -> Result<Packet<'_>, usize> {
     let (ssrc, name) = (word(body, 0)?, word(body, 1)?);
+    if name.to_be_bytes() == STRATA && subtype == SUBTYPE_CAPABILITIES {
+        return Ok(Packet::Capabilities { ssrc, capabilities: word(body, 2)? });
+    }
     if name.to_be_bytes() != NAME {
         return Ok(Packet::Other { packet_type: APPLICATION });
     }

@@ -1,14 +1,15 @@
 //! Writing RTCP.
 
 use super::{
-    APPLICATION, BYE, Loss, NAME, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION,
-    SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE, SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
+    APPLICATION, BYE, Loss, NAME, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, STRATA,
+    SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE, SUBTYPE_RANGE_NACK,
+    TRANSPORT_FEEDBACK,
 };
 
 /// Writes a compound packet, part by part, each complete. Start with a report and a source description.
 #[derive(Debug, Default)]
 pub struct Writer {
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
 }
 
 impl Writer {
@@ -36,12 +37,12 @@ impl Writer {
         self.out.is_empty()
     }
 
-    fn header(&mut self, count: u8, packet_type: u8, words: u16) {
+    pub(super) fn header(&mut self, count: u8, packet_type: u8, words: u16) {
         self.out.extend([0x80 | (count & 0x1f), packet_type]);
         self.out.extend(words.to_be_bytes());
     }
 
-    fn words<const N: usize>(&mut self, words: [u32; N]) {
+    pub(super) fn words<const N: usize>(&mut self, words: [u32; N]) {
         for word in words {
             self.out.extend(word.to_be_bytes());
         }
@@ -108,6 +109,12 @@ impl Writer {
         let time = [(timestamp >> 32) as u32, timestamp as u32];
         self.words([ssrc, u32::from_be_bytes(NAME), time[0], time[1], processing_us]);
         self.out.extend_from_slice(padding);
+    }
+
+    /// What the sender of the packet understands beyond the standard: [`super::TAKES_FEEDBACK`].
+    pub fn capabilities(&mut self, ssrc: u32, capabilities: u32) {
+        self.header(SUBTYPE_CAPABILITIES, APPLICATION, 3);
+        self.words([ssrc, u32::from_be_bytes(STRATA), capabilities]);
     }
 
     /// BYE: the source leaves.

@@ -5,9 +5,11 @@
 
 mod decode;
 mod encode;
+mod feedback;
 
 pub use decode::{Blocks, Compound, Losses, Packet};
 pub use encode::Writer;
+pub use feedback::{Arrival, Arrivals, MAX_OFFSET, Run};
 
 /// Packet type of a sender report.
 const SENDER_REPORT: u8 = 200;
@@ -25,10 +27,21 @@ const TRANSPORT_FEEDBACK: u8 = 205;
 const EXTENDED_REPORT: u8 = 207;
 /// Name of RIST's own packets.
 const NAME: [u8; 4] = *b"RIST";
+/// Name of Strata's own packets: RFC 3550, 6.7 lets receivers ignore names they do not know.
+const STRATA: [u8; 4] = *b"STRA";
+/// Strata's own packets, by subtype: what the sender of the packet understands beyond the standard.
+const SUBTYPE_CAPABILITIES: u8 = 0;
 /// RIST's own packets, by subtype.
 const SUBTYPE_RANGE_NACK: u8 = 0;
 const SUBTYPE_ECHO_REQUEST: u8 = 2;
 const SUBTYPE_ECHO_RESPONSE: u8 = 3;
+
+/// Bit of [`Packet::Capabilities`]: takes congestion control feedback (RFC 8888) on every path.
+pub const TAKES_FEEDBACK: u32 = 1;
+
+/// Bit of [`Packet::Capabilities`]: the feedback after it in the same datagram is of another path than the one it
+/// comes by.
+pub const RELAYED: u32 = 2;
 
 /// Packets that were lost, one after another: `first` and `additional` more, over the wrap of sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -24,6 +24,50 @@ fn losses(datagram: &[u8]) -> Vec<(u16, u16)> {
     found
 }
 
+/// Two runs, one of an odd number of packets; a packet that did not arrive, and one that did too long ago.
+#[test]
+fn congestion_feedback_is_byte_exact() {
+    let runs = [
+        Run { ssrc: 0xaabb_ccdc, first: 0xfffe, offsets: vec![Some(3), None, Some(0x3fff)] },
+        Run { ssrc: 0xaabb_ccdd, first: 7, offsets: vec![Some(0), Some(1)] },
+    ];
+    let bytes = written(|w| {
+        w.receiver_report(7, None);
+        w.congestion_feedback(7, &runs, 0x0102_0304);
+    });
+    let expected = "80c90001 00000007  8bcd0009 00000007 aabbccdc fffe0003 80030000 9ffe0000
+                    aabbccdd 00070002 80008001 01020304";
+    assert_eq!(bytes, hex(expected));
+    let Some(Ok(Packet::Feedback { ssrc: 7, arrivals, timestamp: 0x0102_0304 })) =
+        Compound::parse(&bytes).unwrap().nth(1)
+    else {
+        panic!("no feedback");
+    };
+    let arrived: Vec<_> = arrivals.map(|arrival| (arrival.ssrc, arrival.sequence, arrival.offset)).collect();
+    let (original, repeated) = (0xaabb_ccdc, 0xaabb_ccdd);
+    let expected = [(original, 0xfffe, 3), (original, 0, MAX_OFFSET), (repeated, 7, 0), (repeated, 8, 1)];
+    assert_eq!(arrived, expected);
+}
+
+/// A count that its packets do not fill.
+#[test]
+fn a_run_that_is_cut_is_refused() {
+    let bytes = hex("80c90001 00000007  8bcd0004 00000007 aabbccdc 00000009 00000000");
+    let refused = Compound::parse(&bytes).unwrap().nth(1);
+    assert!(matches!(refused, Some(Err(DecodeError::Short { need: 40, have: 20, .. }))), "{refused:?}");
+}
+
+#[test]
+fn capabilities_are_byte_exact() {
+    let bytes = written(|w| {
+        w.receiver_report(7, None);
+        w.capabilities(8, TAKES_FEEDBACK);
+    });
+    assert_eq!(bytes, hex("80c90001 00000007  80cc0003 00000008 53545241 00000001"));
+    let told = Compound::parse(&bytes).unwrap().nth(1);
+    assert!(matches!(told, Some(Ok(Packet::Capabilities { ssrc: 8, capabilities: TAKES_FEEDBACK }))));
+}
+
 /// The compound librist sends by default: empty RR, SDES, range NACK with one packet.
 #[test]
 fn range_nack_is_byte_exact() {
