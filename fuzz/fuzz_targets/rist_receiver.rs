@@ -57,6 +57,9 @@ fuzz_target!(|data: &[u8]| {
                 let mut writer = Writer::new();
                 writer.sender_report(4, 1 << 40, stamp, 1, 1);
                 writer.source_description(4, "fuzz");
+                if op & 64 != 0 {
+                    writer.capabilities(4, code.byte().into());
+                }
                 writer.echo_request(4, code.word().into());
                 receiver.handle_input(now, Input::Rtcp { link, from, data: &writer.finish() });
             }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use strata_media::bond::sender::{Input, Output};
 use strata_media::bond::{BondConfig, BondLink, Sender};
-use strata_media::rist::rtcp::{Loss, Writer};
+use strata_media::rist::rtcp::{Loss, Run, Writer};
 
 struct Bytecode<'a>(&'a [u8]);
 
@@ -63,6 +63,14 @@ fuzz_target!(|data: &[u8]| {
                     writer.echo_response(9, stamp, 0, &[]);
                     sender.handle_input(now, Input::Rtcp { link, data: &writer.finish() });
                 }
+            }
+            6 if op & 16 != 0 => {
+                let mut writer = Writer::new();
+                writer.receiver_report(9, None);
+                let offsets = code.take(8).iter().map(|&byte| (byte > 9).then_some(byte.into())).collect();
+                let runs = [Run { ssrc: ssrc | u32::from(op >> 5 & 1), first: code.half(), offsets }];
+                writer.congestion_feedback(9, &runs, u32::from(code.half()) << 8);
+                sender.handle_input(now, Input::Rtcp { link, data: &writer.finish() });
             }
             6 => {
                 let error = (op & 8 != 0).then(|| "gone".to_owned());

@@ -5,7 +5,7 @@
 //! carried all that was sent: it can carry at least that. The second never lowers the estimate, however little
 //! was sent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Before anything is known, bit/s: a poor mobile uplink, found to be more within a few round trips.
 const INITIAL_BPS: f64 = 4e6;
@@ -17,6 +17,8 @@ const MIN_SPAN: Duration = Duration::from_millis(40);
 const MAX_SPAN: Duration = Duration::from_millis(500);
 /// A link that was given less than this share of its estimate was not kept busy by us, whatever its delay says.
 const KEPT_BUSY: f64 = 0.7;
+/// The confidence in an estimate halves in two thirds of this, s: the capacity of a mobile link moves in seconds.
+const CONFIDENCE_TIME: f64 = 10.0;
 /// Part of a new measurement that is taken when it is lower, and when it is higher.
 const LOWER: f64 = 0.4;
 const HIGHER: f64 = 0.5;
@@ -27,6 +29,8 @@ pub(super) struct Capacity {
     bps: f64,
     /// Whether a queue was ever seen: until then more is tried, faster.
     found: bool,
+    /// When a queue last showed what the link carries.
+    measured: Option<Instant>,
     span: Duration,
     bits: f64,
     queue_before: Duration,
@@ -49,7 +53,14 @@ pub(super) struct Span {
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { bps: INITIAL_BPS, found: false, span: Duration::ZERO, bits: 0.0, queue_before: Duration::ZERO }
+        Self {
+            bps: INITIAL_BPS,
+            found: false,
+            measured: None,
+            span: Duration::ZERO,
+            bits: 0.0,
+            queue_before: Duration::ZERO,
+        }
     }
 }
 
@@ -74,6 +85,41 @@ impl Capacity {
             0.6
         };
         self.bps * gain
+    }
+
+    /// How well the estimate is founded, 0 to 1: how long ago a queue showed it. Without a queue it is the most that
+    /// passed, or a guess.
+    pub(super) fn confidence(&self, now: Instant) -> f64 {
+        let age = |at: Instant| now.saturating_duration_since(at).as_secs_f64();
+        self.measured.map_or(0.0, |at| (-age(at) / CONFIDENCE_TIME).exp())
+    }
+
+    /// Takes what arrived in `span`, by the receiver's clock, at the end of which a queue of `queue` stood.
+    pub(super) fn observe_arrivals(
+        &mut self,
+        now: Instant,
+        span: Duration,
+        bytes: u64,
+        queue: Duration,
+        threshold: Duration,
+    ) {
+        self.span += span;
+        self.bits += bytes as f64 * 8.0;
+        if self.span < MIN_SPAN {
+            return;
+        }
+        let (time, bits, before) = (self.span, self.bits, self.queue_before);
+        (self.span, self.bits, self.queue_before) = (Duration::ZERO, 0.0, queue);
+        let carried = bits / time.as_secs_f64();
+        if before > threshold && queue > threshold {
+            self.found = true;
+            self.measured = Some(now);
+            let part = if carried > self.bps { HIGHER } else { LOWER };
+            self.bps += (carried - self.bps) * part;
+        } else if time <= MAX_SPAN {
+            self.bps = self.bps.max(carried);
+        }
+        self.bps = self.bps.max(FLOOR_BPS);
     }
 
     /// Takes what happened between two echoes.

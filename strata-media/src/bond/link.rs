@@ -10,13 +10,18 @@
 //!    │    answer       │ answers for 0.5 s
 //!    └──────────► Cooldown ──► Dead, when no proof
 //! ```
+//!
+//! A dead link whose packets are told to have arrived after all stood still: it is warm again at once. Where the peer
+//! tells what arrives, a link that is taken up again carries packets from the first answer on, few at first.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::capacity::{Capacity, Span};
+use super::delay::Delay;
+use super::flight::{Digest, Flight, Proof};
 use super::loss::LossWindow;
 use super::stats::LinkState;
+use crate::rist::Received;
 
 /// Added to each datagram for the capacity's sake: IPv4 and UDP headers.
 const OVERHEAD: usize = 28;
@@ -29,9 +34,7 @@ const PROBE_TIME: Duration = Duration::from_secs(2);
 /// How long a link must answer until it is trusted: at first, and after it was dead.
 const WARM_TIME: Duration = Duration::from_secs(1);
 const COOLDOWN_TIME: Duration = Duration::from_millis(500);
-/// How long a least round-trip time counts: one to two of these.
-const BASELINE_WINDOW: Duration = Duration::from_secs(15);
-/// Less than that above the least round-trip time is jitter, and no queue; more, when jitter is more.
+/// Less than that above the least delay is jitter, and no queue; more, when jitter is more.
 const QUEUE_THRESHOLD: Duration = Duration::from_millis(15);
 const QUEUE_THRESHOLD_MOST: Duration = Duration::from_millis(60);
 /// A link is degraded above these, and well again below half of them.
@@ -39,10 +42,16 @@ const DEGRADED_LOSS: f64 = 0.10;
 const DEGRADED_QUEUE: Duration = Duration::from_millis(150);
 /// Round-trip time that is assumed until one is measured.
 const DEFAULT_RTT: Duration = Duration::from_millis(100);
-/// The least of so many round trips shows the queue that stands: it is in all of them, and jitter is not.
-const RECENT: usize = 4;
-/// Sendings remembered as under way; 1 s of 100 Mbit/s.
-const MAX_IN_FLIGHT: usize = 10_000;
+/// Time between two reports of what arrived; as long again may pass until a packet's arrival is known.
+const FEEDBACK: Duration = Duration::from_millis(25);
+/// A peer that tells nothing of what arrives for so long, though it is alive, no longer does.
+const UNTOLD: Duration = Duration::from_secs(1);
+/// Bytes that a link may have under way however little it carries: some packets, by which a recovery is seen.
+const LEAST_WINDOW: f64 = 6000.0;
+/// A delay that is so much less than the least was taken by another clock: the receiver started anew.
+const OTHER_CLOCK: i64 = 2_000_000;
+/// The load of a link is what it was given in about this time: a few packets of a slow stream.
+const LOAD_TIME: f64 = 0.2;
 
 /// One link of a bond.
 #[derive(Debug)]
@@ -55,25 +64,23 @@ pub(super) struct Link {
     pub(super) capacity: Capacity,
     pub(super) loss: LossWindow,
     rtt: Option<Rtt>,
+    /// Delay of packets by their arrival times, for a peer that tells them.
+    transit: Option<Delay>,
     liveness: Liveness,
     /// What was handed to the link is believed to have left by then.
     busy_until: Instant,
     last_sent: Instant,
-    in_flight: VecDeque<(Instant, u32)>,
-    in_flight_bytes: u64,
+    flight: Flight,
+    /// Bytes that may be under way while the link is taken up again.
+    ramp: Option<f64>,
+    load: (Instant, f64),
 }
 
 #[derive(Debug)]
 struct Rtt {
     smoothed: Duration,
     variation: Duration,
-    recent: [Duration; RECENT],
-    next: usize,
-    queue: Duration,
-    standing: Duration,
-    least: Duration,
-    least_before: Duration,
-    window_started: Instant,
+    delay: Delay,
 }
 
 #[derive(Debug)]
@@ -84,6 +91,8 @@ struct Liveness {
     proven: Instant,
     /// When anything came in by it.
     heard: Instant,
+    /// When its peer last told what arrived.
+    told: Instant,
 }
 
 impl Link {
@@ -95,17 +104,21 @@ impl Link {
             capacity: Capacity::default(),
             loss: LossWindow::new(now),
             rtt: None,
-            liveness: Liveness { since: now, proven: now, heard: now },
+            transit: None,
+            liveness: Liveness { since: now, proven: now, heard: now, told: now },
             busy_until: now,
             last_sent: now,
-            in_flight: VecDeque::new(),
-            in_flight_bytes: 0,
+            flight: Flight::new(now),
+            ramp: None,
+            load: (now, 0.0),
         }
     }
 
     /// Whether new packets go to it when there is a choice.
     pub(super) fn trusted(&self) -> bool {
-        self.available() && matches!(self.state, LinkState::Warm | LinkState::Live | LinkState::Degraded)
+        let ramping = self.state == LinkState::Cooldown && self.ramp.is_some();
+        self.available()
+            && (ramping || matches!(self.state, LinkState::Warm | LinkState::Live | LinkState::Degraded))
     }
 
     /// Whether packets can go to it at all.
@@ -113,18 +126,27 @@ impl Link {
         self.enabled && self.error.is_none()
     }
 
+    /// Whether its peer tells what arrives.
+    pub(super) fn is_fed_back(&self) -> bool {
+        self.transit.is_some()
+    }
+
     /// Smoothed round-trip time.
     pub(super) fn rtt(&self) -> Option<Duration> {
         self.rtt.as_ref().map(|rtt| rtt.smoothed)
     }
 
-    /// Estimated queueing delay.
+    fn delay_measured(&self) -> Option<&Delay> {
+        self.transit.as_ref().or(self.rtt.as_ref().map(|rtt| &rtt.delay))
+    }
+
+    /// Estimated queueing delay, when it was last measured.
     pub(super) fn queue(&self) -> Duration {
-        self.rtt.as_ref().map_or(Duration::ZERO, |rtt| rtt.queue)
+        self.delay_measured().map_or(Duration::ZERO, Delay::queue)
     }
 
     pub(super) fn in_flight_bytes(&self) -> u64 {
-        self.in_flight_bytes
+        self.flight.bytes()
     }
 
     /// More queueing delay than that is a queue, and not jitter.
@@ -133,26 +155,80 @@ impl Link {
         variation.clamp(QUEUE_THRESHOLD, QUEUE_THRESHOLD_MOST)
     }
 
+    fn least_rtt(&self) -> Duration {
+        let least = |rtt: &Rtt| Duration::from_micros(rtt.delay.least().unsigned_abs());
+        self.rtt.as_ref().map_or(DEFAULT_RTT, least)
+    }
+
     /// One way, without queue: half the least round trip.
     pub(super) fn one_way(&self) -> Duration {
-        self.rtt.as_ref().map_or(DEFAULT_RTT, |rtt| rtt.least.min(rtt.least_before)) / 2
+        self.least_rtt() / 2
+    }
+
+    /// Time from sending a packet until it is known to be lost and can have been sent again: a round trip, a
+    /// sixteenth and 4 ms, as receivers ask.
+    pub(super) fn round(&self) -> Duration {
+        let rtt = self.least_rtt();
+        rtt + rtt / 16 + Duration::from_millis(4)
     }
 
     /// How long a datagram occupies the link.
     pub(super) fn airtime(&self, len: usize) -> Duration {
-        let standing = self.rtt.as_ref().map_or(Duration::ZERO, |rtt| rtt.standing);
-        let bps = self.capacity.pacing_bps(self.queue(), standing, self.threshold());
+        let bps = match &self.transit {
+            // What is believed to wait is corrected with every report, so that no margin is needed.
+            Some(_) => self.capacity.bps(),
+            None => {
+                let standing = self.delay_measured().map_or(Duration::ZERO, Delay::standing);
+                self.capacity.pacing_bps(self.queue(), standing, self.threshold())
+            }
+        };
         Duration::from_secs_f64((len + OVERHEAD) as f64 * 8.0 / bps)
     }
 
-    /// How far the link is filled ahead.
+    /// How far the link is filled ahead, and how long its answer is overdue.
     pub(super) fn backlog(&self, now: Instant) -> Duration {
-        self.busy_until.saturating_duration_since(now)
+        self.busy_until.saturating_duration_since(now) + self.overdue(now)
+    }
+
+    /// How much longer than expected the oldest packet under way is without an answer: the link stands still.
+    pub(super) fn overdue(&self, now: Instant) -> Duration {
+        if self.transit.is_none() {
+            return Duration::ZERO;
+        }
+        let expected = |sent: super::flight::Sent| sent.at + self.least_rtt() + sent.queued + FEEDBACK * 2;
+        self.flight.oldest().map_or(Duration::ZERO, |sent| now.saturating_duration_since(expected(sent)))
     }
 
     /// Until when what was handed to the link is believed to have left.
     pub(super) fn busy_until(&self) -> Instant {
         self.busy_until
+    }
+
+    /// Whether it is filled so far that packets had better wait: `ahead` of what it carries, or, when its peer
+    /// tells what arrives, with a queue of `queue`. `alone` when there is no other link.
+    pub(super) fn is_full(&self, now: Instant, ahead: Duration, queue: Duration, alone: bool) -> bool {
+        if self.transit.is_none() {
+            return self.backlog(now) > ahead;
+        }
+        // Missing answers make other links the better ones; they are no reason to wait when there is none.
+        if alone {
+            return self.busy_until.saturating_duration_since(now) > queue;
+        }
+        self.backlog(now) > queue || self.flight.bytes() as f64 >= self.window(queue)
+    }
+
+    /// Bytes that may be under way: what the link carries until their arrival is known, and the queue.
+    fn window(&self, queue: Duration) -> f64 {
+        let time = self.least_rtt() + FEEDBACK * 2 + queue;
+        let window = (self.capacity.bps() / 8.0 * time.as_secs_f64()).max(LEAST_WINDOW);
+        self.ramp.map_or(window, |ramp| ramp.min(window))
+    }
+
+    /// What it was given lately per what it carries.
+    pub(super) fn load(&self, now: Instant) -> f64 {
+        let (at, bits) = self.load;
+        let decay = (-now.saturating_duration_since(at).as_secs_f64() / LOAD_TIME).exp();
+        bits * decay / (LOAD_TIME * self.capacity.bps())
     }
 
     /// Time since it was given a datagram.
@@ -162,43 +238,37 @@ impl Link {
 
     /// Time until a datagram given to the link now would arrive, if it does.
     pub(super) fn delay(&self, now: Instant) -> Duration {
-        self.backlog(now).max(self.queue()) + self.one_way()
+        self.arrival_after(now, Duration::ZERO)
+    }
+
+    /// The same after `waiting` more.
+    pub(super) fn arrival_after(&self, now: Instant, waiting: Duration) -> Duration {
+        let backlog = self.backlog(now) + waiting;
+        let queue = if self.transit.is_some() { backlog } else { backlog.max(self.queue()) };
+        queue + self.one_way()
     }
 
     /// Time until a datagram given to the link after `waiting` more would arrive: its own queue, the link's, the
     /// way, and the way back and forth again if it is lost.
     pub(super) fn arrival(&self, now: Instant, waiting: Duration) -> Duration {
-        let queue = (self.backlog(now) + waiting).max(self.queue());
         let again = self.rtt().unwrap_or(DEFAULT_RTT).mul_f64(self.loss.rate() * 2.0);
-        queue + self.one_way() + again
+        self.arrival_after(now, waiting) + again
     }
 
     /// A datagram was handed to the link.
-    pub(super) fn sent(&mut self, now: Instant, len: usize) {
+    pub(super) fn sent(&mut self, now: Instant, number: u64, repeat: bool, len: usize) {
+        let queued = self.busy_until.saturating_duration_since(now);
+        let load = self.load(now) * LOAD_TIME * self.capacity.bps() + len as f64 * 8.0;
+        self.load = (now, load);
         self.busy_until = self.busy_until.max(now) + self.airtime(len);
         self.loss.sent(now);
         self.last_sent = now;
-        let bytes = (len + OVERHEAD) as u32;
-        self.in_flight_bytes += u64::from(bytes);
-        match self.in_flight.back_mut() {
-            // What is sent at one instant is one entry.
-            Some((at, sum)) if *at == now && *sum < u32::MAX / 2 => *sum += bytes,
-            _ => self.in_flight.push_back((now, bytes)),
-        }
-        if self.in_flight.len() > MAX_IN_FLIGHT {
-            self.land(None);
-        }
+        self.flight.push(number, repeat, now, (len + OVERHEAD) as u32, queued);
     }
 
-    /// Takes the oldest sending off, if it was not after `until`.
-    fn land(&mut self, until: Option<Instant>) -> Option<u64> {
-        let (at, bytes) = *self.in_flight.front()?;
-        if until.is_some_and(|until| at > until) {
-            return None;
-        }
-        self.in_flight.pop_front();
-        self.in_flight_bytes -= u64::from(bytes);
-        Some(bytes.into())
+    /// What it was given last was given to other links too.
+    pub(super) fn share_last(&mut self) {
+        self.flight.share_last();
     }
 
     /// RTCP came in by it.
@@ -211,50 +281,115 @@ impl Link {
         self.measure(now, rtt);
         if sent_at > self.liveness.proven {
             let time = sent_at - self.liveness.proven;
-            let mut bytes = 0;
-            while let Some(landed) = self.land(Some(sent_at)) {
-                bytes += landed;
-            }
-            let (queue, threshold, loss) = (self.queue(), self.threshold(), self.loss.rate());
-            self.capacity.observe(Span { time, bytes, queue, threshold, loss });
             self.liveness.proven = sent_at;
+            let told = self.liveness.told.max(self.liveness.since);
+            let untold = self.state != LinkState::Dead && now.saturating_duration_since(told) >= UNTOLD;
+            if untold && self.flight.oldest().is_some_and(|sent| sent.at <= sent_at) {
+                // Another receiver, which tells nothing.
+                self.transit = None;
+            }
+            if self.transit.is_some() {
+                self.flight.pass(now, sent_at);
+            } else {
+                let bytes = self.flight.land(sent_at);
+                let (queue, threshold, loss) = (self.queue(), self.threshold(), self.loss.rate());
+                self.capacity.observe(Span { time, bytes, queue, threshold, loss });
+            }
         }
         match self.state {
             LinkState::Probe => self.enter(now, LinkState::Warm),
-            LinkState::Dead => self.enter(now, LinkState::Cooldown),
+            LinkState::Dead => {
+                self.ramp = self.transit.as_ref().map(|_| LEAST_WINDOW);
+                self.enter(now, LinkState::Cooldown);
+            }
             _ => {}
         }
     }
 
+    /// The peer told what arrived.
+    pub(super) fn feedback(&mut self, now: Instant, received: &[Received], relayed: bool) {
+        // The first word must be the link's own: what others carried too is not told apart.
+        if relayed && self.transit.is_none() {
+            return;
+        }
+        let digest = self.flight.digest(now, received, relayed);
+        let Some(proven) = digest.proven else { return };
+        self.liveness.told = now;
+        self.liveness.proven = self.liveness.proven.max(proven);
+        if let Some(newest) = digest.newest {
+            self.learn(now, newest, &digest, relayed);
+        }
+        if let Some(ramp) = &mut self.ramp {
+            *ramp += digest.bytes as f64;
+            if self.state == LinkState::Live {
+                self.ramp = None;
+            }
+        }
+        // It was late, not lost: the link stood still.
+        if matches!(self.state, LinkState::Probe | LinkState::Dead) {
+            self.ramp = Some(LEAST_WINDOW + digest.bytes as f64);
+            self.enter(now, LinkState::Warm);
+        }
+    }
+
+    fn learn(&mut self, now: Instant, newest: Proof, digest: &Digest, relayed: bool) {
+        // The way back of another link says nothing of this one's.
+        if !relayed {
+            self.measure(now, newest.rtt);
+        }
+        let before = self.transit.is_some();
+        self.observe_transit(now, newest);
+        if before {
+            let (queue, threshold) = (self.queue(), self.threshold());
+            self.capacity.observe_arrivals(now, digest.span, digest.bytes, queue, threshold);
+        }
+        let busy = newest.sent_at + self.queue();
+        self.busy_until = self.flight.replay(newest.sent_at, busy, self.capacity.bps()).max(now);
+    }
+
+    fn observe_transit(&mut self, now: Instant, newest: Proof) {
+        let threshold = self.threshold().as_micros() as i64;
+        match &mut self.transit {
+            Some(delay) => {
+                let above = newest.transit - delay.least();
+                if newest.alone && above > threshold || above < -OTHER_CLOCK {
+                    delay.rebase(now, newest.transit);
+                } else {
+                    delay.observe(now, newest.transit);
+                }
+            }
+            None => self.transit = Some(Delay::new(now, newest.transit)),
+        }
+    }
+
     fn measure(&mut self, now: Instant, sample: Duration) {
+        let micros = sample.as_micros() as i64;
         let rtt = self.rtt.get_or_insert(Rtt {
             smoothed: sample,
             variation: Duration::ZERO,
-            recent: [sample; RECENT],
-            next: 0,
-            queue: Duration::ZERO,
-            standing: Duration::ZERO,
-            least: sample,
-            least_before: sample,
-            window_started: now,
+            delay: Delay::new(now, micros),
         });
         // RFC 6298, 2.3.
         rtt.variation = (rtt.variation * 3 + rtt.smoothed.abs_diff(sample)) / 4;
         rtt.smoothed = (rtt.smoothed * 7 + sample) / 8;
-        rtt.least = rtt.least.min(sample);
-        if now >= rtt.window_started + BASELINE_WINDOW {
-            (rtt.least_before, rtt.least, rtt.window_started) = (rtt.least, sample, now);
-        }
-        rtt.recent[rtt.next] = sample;
-        rtt.next = (rtt.next + 1) % RECENT;
-        let standing = rtt.recent.iter().min().copied().unwrap_or_default();
-        let least = rtt.least.min(rtt.least_before);
-        (rtt.queue, rtt.standing) = (sample.saturating_sub(least), standing.saturating_sub(least));
+        rtt.delay.observe(now, micros);
     }
 
     fn enter(&mut self, now: Instant, state: LinkState) {
         self.state = state;
         self.liveness.since = now;
+    }
+
+    /// Packets that did not arrive, with the time they were sent, as what came after them shows.
+    pub(super) fn lost(&mut self, now: Instant) -> Vec<(u64, Instant)> {
+        let mut lost = Vec::new();
+        if self.transit.is_some() {
+            self.flight.lose(now, &mut lost);
+            for _ in &lost {
+                self.loss.lost(now);
+            }
+        }
+        lost
     }
 
     /// Lets time pass. Returns since when nothing is proven to have arrived, when the link just died.
@@ -264,10 +399,14 @@ impl Link {
         let well = self.loss.rate() < DEGRADED_LOSS / 2.0 && self.queue() < DEGRADED_QUEUE / 2;
         match self.state {
             LinkState::Probe if age >= PROBE_TIME => self.enter(now, LinkState::Dead),
+            // All are dead, and this one is tried for want of a better.
+            LinkState::Dead if self.stuck(now, alone).is_some() => self.flight.abandon(),
             LinkState::Probe | LinkState::Dead => {}
             _ if self.suspect(now, alone, interval) => {
+                let since = self.stuck(now, alone).unwrap_or(self.liveness.proven);
+                self.flight.abandon();
                 self.enter(now, LinkState::Dead);
-                return Some(self.liveness.proven);
+                return Some(since);
             }
             LinkState::Warm if age >= WARM_TIME => self.enter(now, LinkState::Live),
             LinkState::Cooldown if age >= COOLDOWN_TIME => self.enter(now, LinkState::Warm),
@@ -278,11 +417,26 @@ impl Link {
         None
     }
 
+    fn patience(&self, alone: bool) -> Duration {
+        let least = if alone { SUSPECT_ALONE } else { SUSPECT };
+        (self.rtt().unwrap_or(DEFAULT_RTT) * 2).max(least)
+    }
+
+    /// When the oldest packet was sent whose arrival, or that of a later one, should long be known.
+    fn stuck(&self, now: Instant, alone: bool) -> Option<Instant> {
+        self.transit.as_ref()?;
+        let oldest = self.flight.oldest()?;
+        (now >= oldest.at + self.patience(alone) + oldest.queued).then_some(oldest.at)
+    }
+
     /// Whether proof of delivery is overdue. A lost question or answer is no proof of death as long as the peer is
     /// heard, so twice the time is given then.
     fn suspect(&self, now: Instant, alone: bool, interval: Duration) -> bool {
+        if self.stuck(now, alone).is_some() {
+            return true;
+        }
+        let limit = self.patience(alone) + interval;
         let least = if alone { SUSPECT_ALONE } else { SUSPECT };
-        let limit = (self.rtt().unwrap_or(DEFAULT_RTT) * 2).max(least) + interval;
         let unproven = now.saturating_duration_since(self.liveness.proven);
         let quiet = now.saturating_duration_since(self.liveness.heard);
         unproven > limit && (quiet > least || unproven > limit * 2)
@@ -341,7 +495,7 @@ mod tests {
             ("2 s without, alone", |link, now| link.tick(now + MS * 2000, true, MS * 100).is_some()),
             ("one in two lost", |link, now| {
                 for i in 0..40 {
-                    link.sent(now, 1316);
+                    link.sent(now, i, false, 1316);
                     if i % 2 == 0 {
                         link.loss.lost(now);
                     }

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //!              ┌────────────────────────── bond::Sender ──────────────────────────┐
-//!  payload ───►│ rist::Sender ──► scheduler: oldest first, over the link by which │──► RTP per link
-//!              │      ▲           it arrives earliest                             │
+//!  payload ───►│ rist::Sender ──► scheduler: oldest first, shared by capacity, or │──► RTP per link
+//!              │      ▲           by the link on which it arrives earliest        │
 //!  RTCP ──────►│ requests, echoes ──► link: alive? round trip, loss, capacity     │──► RTCP per link
 //!              └──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! The wire stays plain RIST (TR-06-1, 5.4), so that any receiver that merges by sequence number will do. Nothing
-//! is configured by hand: round-trip time and liveness come from echoes, loss from which link a packet asked
-//! for again was sent on, capacity from queues.
+//! is configured by hand. A Strata receiver tells per link what arrived, and when (RFC 8888): from that come loss,
+//! queue, capacity and liveness. With any other, round-trip time and liveness come from echoes, loss from which link
+//! a packet asked for again was sent on, capacity from queues.
 
 mod capacity;
+mod delay;
+mod flight;
 mod link;
 mod loss;
 mod scheduler;

@@ -1,8 +1,10 @@
 //! Which packet goes next, and over which link.
 //!
-//! The oldest packet goes first, fresh or repeated: it is the one that must arrive first. It goes over the link by
-//! which it is expected to arrive earliest. A link is filled only a little ahead of what it carries; what does
-//! not fit waits here, where it can still change its link.
+//! The oldest packet goes first, fresh or repeated: it is the one that must arrive first. Links whose peer tells what
+//! arrives share fresh packets by their capacity, as long as one that is lost there could still be repeated in time; so
+//! every link is known by what it carries, and little is lost with one of them. Any other packet goes over the link
+//! by which it is expected to arrive earliest. A link is filled only a little ahead of what it carries; what does not
+//! fit waits here, where it can still change its link, and what can no longer arrive in time is not sent.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ const MOST_SKEW: Duration = Duration::from_millis(65);
 /// Added to the expected arrival by a backup link, as a share of the latency: used when others are that far behind.
 const BACKUP_SHARE: u32 = 4;
 
+/// It may take so long until a packet is known to be lost, beside the round trip: the time between two reports.
+const FEEDBACK: Duration = Duration::from_millis(25);
+
 /// A packet that waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
@@ -39,6 +44,10 @@ pub(super) struct Dispatch {
     pub(super) link: usize,
     pub(super) repeat: bool,
     pub(super) urgent: bool,
+    /// There is no time to send it once more.
+    pub(super) last: bool,
+    /// Time it has to arrive.
+    pub(super) left: Duration,
 }
 
 /// Packets that wait for a link.
@@ -74,19 +83,20 @@ impl Scheduler {
     }
 
     /// When a link that is full has room again for what waits. Links with room have been tried.
-    pub(super) fn due(&self, now: Instant, links: &[Link]) -> Option<Instant> {
+    pub(super) fn due(&self, now: Instant, links: &[Link], latency: Duration) -> Option<Instant> {
         if self.waiting.is_empty() {
             return None;
         }
         let ahead = self.params.max_ahead;
         let room = |&link: &usize| {
             let busy = links[link].busy_until();
+            let ahead = if links[link].is_fed_back() { queue_of(latency) } else { ahead };
             busy.checked_sub(ahead).unwrap_or(busy)
         };
         candidates(links).iter().map(room).filter(|&at| at > now).min()
     }
 
-    /// Puts what may be sent now into `out`, oldest first. The caller tells each link before the next call.
+    /// The oldest packet that may be sent now. The caller tells the link before the next call.
     pub(super) fn next(
         &mut self,
         now: Instant,
@@ -94,38 +104,32 @@ impl Scheduler {
         backup: &[bool],
         latency: Duration,
     ) -> Option<Dispatch> {
-        let usable = candidates(links);
-        let deadline = self.params.discard_deadline.unwrap_or(latency);
-        let full = |link: usize| links[link].backlog(now) > self.params.max_ahead;
-        let mut queued = vec![Duration::ZERO; links.len()];
-        let mut late = Vec::new();
-        let mut found = None;
-        if usable.iter().all(|&link| full(link)) {
+        let mut ways = self.ways(now, links, backup, latency);
+        if ways.iter().all(|way| way.full) {
             return None;
         }
+        let base = ways.iter().map(|way| way.one_way).min().unwrap_or_default();
+        let mut late = Vec::new();
+        let mut found = None;
         for (&number, waiting) in self.waiting.iter().take(LOOK_AHEAD) {
             let age = now.saturating_duration_since(waiting.created);
-            let penalty = |link: usize| if backup[link] { latency / BACKUP_SHARE } else { Duration::ZERO };
-            let arrival = |&link: &usize| links[link].arrival(now, queued[link]) + penalty(link);
-            let Some(&best) = usable.iter().min_by_key(|&link| arrival(link)) else { break };
-            let resting = |&&link: &&usize| {
-                !backup[link]
-                    && links[link].idle(now) >= KEEP_WARM
-                    && links[link].delay(now) <= links[best].delay(now) + MOST_SKEW
-            };
-            let link = if waiting.repeat { best } else { *usable.iter().find(resting).unwrap_or(&best) };
-            let in_time = match self.params.discard_deadline {
-                Some(_) => age + links[link].arrival(now, queued[link]) <= deadline,
-                // The receiver's latency starts with the way of an undelayed packet.
-                None => age <= deadline,
-            };
-            if !in_time {
+            // The receiver's latency starts with the way of an undelayed packet.
+            let deadline = self.params.discard_deadline.unwrap_or(latency + base);
+            let Some(left) = deadline.checked_sub(age) else {
                 late.push(number);
-            } else if full(link) {
-                queued[link] += links[link].airtime(waiting.len);
+                continue;
+            };
+            let Some(index) = choose(&ways, waiting, left) else { break };
+            let way = &mut ways[index];
+            // An answer that is overdue may have been lost: what might arrive is not given up for that.
+            if way.delay() - way.overdue > left && way.exact {
+                late.push(number);
+            } else if way.full {
+                way.waiting += links[way.link].airtime(waiting.len);
             } else {
                 let &Waiting { repeat, urgent, .. } = waiting;
-                found = Some(Dispatch { number, link, repeat, urgent });
+                let last = repeat && way.delay() + way.round + FEEDBACK > left;
+                found = Some(Dispatch { number, link: way.link, repeat, urgent, last, left });
                 break;
             }
         }
@@ -138,9 +142,91 @@ impl Scheduler {
         }
         found
     }
+
+    fn ways(&self, now: Instant, links: &[Link], backup: &[bool], latency: Duration) -> Vec<Way> {
+        let queue = queue_of(latency);
+        let usable = candidates(links);
+        let alone = links.iter().filter(|link| link.available()).count() == 1;
+        let way = |index: usize| {
+            let link = &links[index];
+            let delay = link.delay(now);
+            Way {
+                link: index,
+                delay,
+                overdue: link.overdue(now),
+                again: link.arrival(now, Duration::ZERO) - delay
+                    + if backup[index] { latency / BACKUP_SHARE } else { Duration::ZERO },
+                one_way: link.one_way(),
+                round: link.round(),
+                load: link.load(now),
+                full: link.is_full(now, self.params.max_ahead, queue, alone),
+                exact: link.is_fed_back() || self.params.discard_deadline.is_some(),
+                shares: link.is_fed_back() && !backup[index] && link.state != LinkState::Degraded,
+                idle: if backup[index] { Duration::ZERO } else { link.idle(now) },
+                waiting: Duration::ZERO,
+            }
+        };
+        usable.into_iter().map(way).collect()
+    }
 }
 
-/// The links that packets may go to: those that are trusted; or else the best of the others.
+/// A link as it is now.
+struct Way {
+    link: usize,
+    /// Time until a packet arrives by it, if it does.
+    delay: Duration,
+    /// What of that is because the link's answer is overdue.
+    overdue: Duration,
+    /// What is added to that for its losses, and for being a backup.
+    again: Duration,
+    one_way: Duration,
+    round: Duration,
+    load: f64,
+    full: bool,
+    /// Whether its delay is known well enough to give up packets by it.
+    exact: bool,
+    /// Whether it carries its share of what leaves time to repeat.
+    shares: bool,
+    idle: Duration,
+    /// What already waits for it.
+    waiting: Duration,
+}
+
+impl Way {
+    fn delay(&self) -> Duration {
+        self.delay + self.waiting
+    }
+}
+
+/// The way for a packet that has `left` to arrive.
+fn choose(ways: &[Way], waiting: &Waiting, left: Duration) -> Option<usize> {
+    let arrival = |&index: &usize| ways[index].delay() + ways[index].again;
+    let best = (0..ways.len()).min_by_key(arrival)?;
+    if waiting.repeat {
+        return Some(best);
+    }
+    // Time for the packet, for finding it lost, and for its copy by the fastest way.
+    let repeatable = |way: &&Way| way.delay() + way.round + ways[best].delay() <= left;
+    let sharing = (0..ways.len()).filter(|&index| {
+        let way = &ways[index];
+        way.shares && !way.full && repeatable(&way)
+    });
+    let least = sharing.min_by(|&a, &b| ways[a].load.total_cmp(&ways[b].load));
+    let resting = |&index: &usize| {
+        let way = &ways[index];
+        !way.exact && way.idle >= KEEP_WARM && way.delay() <= ways[best].delay() + MOST_SKEW
+    };
+    least.or_else(|| (0..ways.len()).find(resting)).or(Some(best))
+}
+
+/// How long a queue may stand on a link, at a latency: a tenth of it, so that what happens on one link leaves time
+/// to go by another; but more than jitter, and no more than keeps a moving link busy.
+pub(super) fn queue_of(latency: Duration) -> Duration {
+    (latency / 10).clamp(Duration::from_millis(15), Duration::from_millis(100))
+}
+
+/// The links that packets may go to: those that are trusted; or else the best of the others. When all are dead of
+/// which it would be seen that they are not, packets had better wait.
 pub(super) fn candidates(links: &[Link]) -> Vec<usize> {
     let having = |wanted: &dyn Fn(&Link) -> bool| -> Vec<usize> {
         links.iter().enumerate().filter(|(_, link)| wanted(link)).map(|(index, _)| index).collect()
@@ -153,5 +239,5 @@ pub(super) fn candidates(links: &[Link]) -> Vec<usize> {
     if !returning.is_empty() {
         return returning;
     }
-    having(&Link::available)
+    having(&|link| link.available() && !(link.is_fed_back() && link.state == LinkState::Dead))
 }

@@ -46,6 +46,9 @@ pub struct LinkStats {
     pub loss_rate: f64,
     /// Estimated capacity, bit/s.
     pub capacity_bps: u64,
+    /// How well that is founded, 0 to 1: 1 when a queue just showed it, less the longer that is ago. Without a queue it
+    /// is the most that passed, or a guess.
+    pub capacity_confidence: f64,
     /// Bytes of RTP packets sent.
     pub sent_bytes: u64,
     /// RTP packets sent.

@@ -7,6 +7,10 @@ use super::seed::Seed;
 /// Requests whose answer is waited for: at one per 20 ms, the longest round trip is 640 ms; at 100 ms, 3.2 s.
 const OUTSTANDING: usize = 32;
 
+/// A round trip is as long as those before it when it differs by less than this part of them (one n-th): what is
+/// smoothed by an eighth follows anyway.
+const STEADY: u32 = 8;
+
 /// What one answer told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample {
@@ -24,16 +28,22 @@ pub(super) struct Echo {
     outstanding: [Option<(u64, Instant)>; OUTSTANDING],
     next: usize,
     srtt: Option<Duration>,
+    steady: bool,
 }
 
 impl Echo {
     pub(super) fn new(seed: u64) -> Self {
-        Self { stamps: Seed::new(seed), outstanding: [None; OUTSTANDING], next: 0, srtt: None }
+        Self { stamps: Seed::new(seed), outstanding: [None; OUTSTANDING], next: 0, srtt: None, steady: false }
     }
 
     /// Smoothed round-trip time.
     pub(super) fn srtt(&self) -> Option<Duration> {
         self.srtt
+    }
+
+    /// Whether the last round trip was as long as those before it.
+    pub(super) fn is_steady(&self) -> bool {
+        self.steady
     }
 
     /// The time stamp of a request sent now.
@@ -56,6 +66,7 @@ impl Echo {
 
     /// Takes a round-trip time measured otherwise, by the reports (RFC 3550, 6.4.1).
     pub(super) fn smooth(&mut self, rtt: Duration) {
+        self.steady = self.srtt.is_some_and(|srtt| rtt.abs_diff(srtt) < srtt / STEADY);
         // RFC 6298, 2.3: one eighth of the new value.
         self.srtt = Some(self.srtt.map_or(rtt, |srtt| (srtt * 7 + rtt) / 8));
     }

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) last: Option<(Instant, usize)>,
     /// How often it was sent.
     pub(super) sends: u8,
+    /// When the receiver said that it arrived.
+    pub(super) arrived: Option<Instant>,
     /// Already to be sent again.
     pub(super) asked: bool,
 }

@@ -12,6 +12,7 @@
 //! The Main Profile puts the same packets into a [`tunnel`]: [`gre`] is its wire, [`psk`] its encryption, [`extension`]
 //! what it adds to RTP.
 
+mod arrivals;
 mod clock;
 mod echo;
 mod error;
@@ -35,5 +36,5 @@ pub mod tunnel;
 pub use error::DecodeError;
 pub use flow::Packet;
 pub use receiver::{NackForm, Receiver, ReceiverConfig};
-pub use sender::{Media, Sender, SenderConfig, SenderCounters};
+pub use sender::{Media, Received, Sender, SenderConfig, SenderCounters};
 pub use stats::{PathStats, ReceiverStats};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::arrivals::Source;
 use super::echo::Echo;
 use super::seed::Seed;
 
@@ -14,6 +15,9 @@ pub(super) const FORGET: Duration = Duration::from_secs(10);
 const DOUBT: Duration = Duration::from_secs(1);
 /// Shortest time between two answers to one peer's echo requests.
 const MIN_ECHO: Duration = Duration::from_millis(2);
+
+/// Reports without an echo request, when there is no need: an answer per half second follows a slow change.
+const RESTS: u8 = 5;
 
 /// Where RTCP of a sender came from: one of its links.
 #[derive(Debug)]
@@ -27,12 +31,34 @@ pub(super) struct Peer {
     pub(super) heard: Instant,
     /// Whether it belongs to the stream; it gets requests and reports then.
     pub(super) confirmed: bool,
+    /// Whether it takes congestion control feedback, as it said.
+    pub(super) takes_feedback: bool,
     /// Middle half of the NTP time of its last sender report, and when that came.
     pub(super) report: Option<(u32, Instant)>,
     last_answer: Option<Instant>,
+    /// Reports without an echo request.
+    unasked: u8,
 }
 
 impl Peer {
+    /// Whether a report is to have an echo request: every one, but one of six to a peer that need not be told when
+    /// the round-trip time is steady.
+    pub(super) fn may_ask(&mut self) -> bool {
+        let rests = self.takes_feedback && self.echo.is_steady() && self.unasked < RESTS;
+        self.unasked = if rests { self.unasked + 1 } else { 0 };
+        !rests
+    }
+
+    /// Whether it was heard of lately: its reports come at least every 100 ms (TR-06-1, 5.2.1).
+    pub(super) fn is_well(&self, now: Instant) -> bool {
+        now < self.heard + Duration::from_millis(250)
+    }
+
+    /// Whether packets from `source` come by this link.
+    pub(super) fn is_at(&self, source: &Source) -> bool {
+        self.link == source.link && self.addr.ip() == source.ip
+    }
+
     /// Whether an echo request may be answered now.
     pub(super) fn may_answer(&mut self, now: Instant) -> bool {
         let may = self.last_answer.is_none_or(|at| now >= at + MIN_ECHO);
@@ -76,8 +102,10 @@ impl Peers {
             next_report: now,
             heard: now,
             confirmed: false,
+            takes_feedback: false,
             report: None,
             last_answer: None,
+            unasked: 0,
         });
         self.list.last_mut()
     }

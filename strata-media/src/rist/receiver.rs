@@ -4,17 +4,18 @@
 //! when the first has fallen silent and was put out to its end.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::arrivals::Source;
 use super::error::DecodeError;
 use super::extension;
 use super::flow::{Flow, Outcome, Packet};
 use super::missing::{self, MAX_ENTRIES};
-use super::peers::{FORGET, Peers};
-use super::rtcp::{self, Compound, Loss, Writer};
+use super::peers::{FORGET, Peer, Peers};
+use super::rtcp::{self, Compound, Loss, RELAYED, TAKES_FEEDBACK, Writer};
 use super::rtp::{self, Header, RETRANSMISSION_BIT};
 use super::seed::Seed;
 use super::stats::{PathStats, ReceiverStats};
@@ -142,8 +143,9 @@ pub struct Receiver {
     /// What comes instead of `current`, once that is silent.
     candidate: Option<Flow>,
     /// Where packets of the current stream came from.
-    sources: Vec<(usize, IpAddr)>,
+    sources: Vec<Source>,
     peers: Peers,
+    started: Instant,
     /// Requests are not sent before.
     next_request: Instant,
     next_forget: Instant,
@@ -171,6 +173,7 @@ impl Receiver {
             current: None,
             candidate: None,
             sources: Vec::new(),
+            started: now,
             next_request: now,
             next_forget: now + FORGET,
             now,
@@ -215,6 +218,7 @@ impl Receiver {
         }
         self.request();
         self.report();
+        self.feed_back();
         if self.now >= self.next_forget {
             self.next_forget = self.now + FORGET;
             self.peers.forget_old(self.now);
@@ -243,7 +247,9 @@ impl Receiver {
         let report = self.peers.confirmed().map(|peer| peer.next_report).min();
         // A stream that waits to be taken up is looked at again when it would be put out.
         let candidate = self.candidate.as_ref().and_then(Flow::due).map(|at| at.max(self.now + REQUEST_TICK));
-        [due, request, report, candidate].into_iter().flatten().fold(self.next_forget, Instant::min)
+        let feedback =
+            self.sources.iter().filter(|source| self.is_fed_back(source)).filter_map(Source::due).min();
+        [due, request, report, candidate, feedback].into_iter().flatten().fold(self.next_forget, Instant::min)
     }
 
     /// How long a packet may be out of order. Less, where the latency is short of two requests and their answers.
@@ -281,14 +287,27 @@ impl Receiver {
             Some(flow) if flow.fits(now, &header) => {
                 let outcome = flow.insert(now, &header, payload);
                 self.count(outcome);
-                let source = (link, from.ip());
-                if self.sources.len() < MAX_SOURCES && !self.sources.contains(&source) {
-                    self.sources.push(source);
-                }
+                self.note_arrival(link, from, &header, data.len());
             }
             _ => self.other(header, payload),
         }
         Ok(())
+    }
+
+    fn note_arrival(&mut self, link: usize, from: SocketAddr, header: &Header, len: usize) {
+        let (now, ip) = (self.now, from.ip());
+        let known = self.sources.iter().position(|source| source.link == link && source.ip == ip);
+        let index = known.unwrap_or_else(|| {
+            if self.sources.len() < MAX_SOURCES {
+                self.sources.push(Source::new(now, link, ip));
+            }
+            self.sources.len() - 1
+        });
+        let source = &mut self.sources[index];
+        // Beyond the limit, packets of strangers are told to nobody.
+        if source.link == link && source.ip == ip {
+            source.arrived(now, header.ssrc, header.sequence, len);
+        }
     }
 
     fn count(&mut self, outcome: Outcome) {
@@ -340,7 +359,7 @@ impl Receiver {
             path.rtcp_packets += 1;
         }
         let stream = self.current.as_ref().map(Flow::ssrc);
-        let known = self.sources.contains(&(link, from.ip()));
+        let known = self.sources.iter().any(|source| source.link == link && source.ip == from.ip());
         let (now, ssrc) = (self.now, self.ssrc);
         let Some(peer) = self.peers.hear(now, link, from) else { return Ok(()) };
         peer.confirmed |= known;
@@ -356,6 +375,9 @@ impl Receiver {
                     writer.source_description(ssrc, &self.config.cname);
                     writer.echo_response(ssrc, timestamp, 0, padding);
                     self.out.push_back(Output::Transmit { link, to: from, data: writer.finish() });
+                }
+                rtcp::Packet::Capabilities { capabilities, .. } => {
+                    peer.takes_feedback = capabilities & TAKES_FEEDBACK != 0;
                 }
                 rtcp::Packet::EchoResponse { timestamp, processing_us, .. } => {
                     peer.echo.answer(now, timestamp, processing_us);
@@ -382,9 +404,52 @@ impl Receiver {
             let mut writer = Writer::new();
             writer.receiver_report(self.ssrc, Some(block));
             writer.source_description(self.ssrc, &self.config.cname);
-            writer.echo_request(self.ssrc, peer.echo.request(now));
+            if peer.may_ask() {
+                writer.echo_request(self.ssrc, peer.echo.request(now));
+            }
             let (link, to) = (peer.link, peer.addr);
             self.out.push_back(Output::Transmit { link, to, data: writer.finish() });
+        }
+    }
+
+    /// Whether there is a peer that is to be told what arrives from `source`.
+    fn is_fed_back(&self, source: &Source) -> bool {
+        self.peers.confirmed().any(|peer| peer.takes_feedback && peer.is_at(source))
+    }
+
+    /// Tells each link of a sender that wants to know what arrived on it (RFC 8888).
+    fn feed_back(&mut self) {
+        let now = self.now;
+        let since = now.saturating_duration_since(self.started).as_nanos();
+        let timestamp = ((since << 16) / 1_000_000_000) as u32;
+        for source in self.sources.iter_mut().filter(|source| source.due().is_some_and(|due| due <= now)) {
+            let to = |peer: &&Peer| peer.takes_feedback && peer.is_at(source);
+            let peers: Vec<_> =
+                self.peers.confirmed().filter(to).map(|peer| (peer.link, peer.addr)).collect();
+            let runs = source.report(now);
+            if peers.is_empty() {
+                continue;
+            }
+            let write = |relayed: bool| {
+                let mut writer = Writer::new();
+                writer.receiver_report(self.ssrc, None);
+                writer.source_description(self.ssrc, &self.config.cname);
+                if relayed {
+                    writer.capabilities(self.ssrc, RELAYED);
+                }
+                writer.congestion_feedback(self.ssrc, &runs, timestamp);
+                writer.finish()
+            };
+            for (link, to) in peers {
+                self.out.push_back(Output::Transmit { link, to, data: write(false) });
+            }
+            // By the fastest other link too: reports are lost, and a slow link's come late.
+            let other = |peer: &&Peer| peer.takes_feedback && !peer.is_at(source) && peer.is_well(now);
+            let other = self.peers.confirmed().filter(other).min_by_key(|peer| peer.echo.srtt());
+            if let Some(peer) = other {
+                let (link, to) = (peer.link, peer.addr);
+                self.out.push_back(Output::Transmit { link, to, data: write(true) });
+            }
         }
     }
 

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use super::echo::Echo;
 use super::error::DecodeError;
 use super::history::{Entry, History};
-use super::rtcp::{Compound, Losses, Packet, ReportBlock, Writer};
+use super::rtcp::{Arrivals, Compound, Losses, Packet, RELAYED, ReportBlock, TAKES_FEEDBACK, Writer};
 use super::rtp::{self, CLOCK_HZ, HEADER_LEN, Header, PAYLOAD_TYPE_TS, RETRANSMISSION_BIT};
 use super::seed::Seed;
+use super::sequence::extend_timestamp;
 
 /// Time between two reports: at most 100 ms (TR-06-1, 5.2.1), and timers are late.
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(90);
@@ -34,8 +35,19 @@ const MIN_REPEAT: Duration = Duration::from_millis(5);
 const DEFAULT_REPEAT: Duration = Duration::from_millis(50);
 /// A packet that was sent so often and did not arrive is short of time, and worth two copies at once.
 const URGENT_SENDS: u8 = 3;
+/// A request for a packet whose fate feedback will tell is put off for two round trips and so long: as long as a link
+/// is not suspect. But only with time for so many more.
+const UNHURRIED: u32 = 8;
+const PATIENCE: Duration = Duration::from_millis(150);
 /// Bytes that may be repeated however little was sent.
 const MIN_ALLOWANCE: usize = 64 << 10;
+/// The first reports of a path, until there is feedback, say that this sender takes it.
+const FIRST_WORDS: u32 = 20;
+/// So does one report of these, about one per second, since the receiver may start anew; to a receiver that gives
+/// feedback only these have counts and an echo request.
+const FULL_EVERY: u32 = 11;
+/// Where the receiver's clock is taken to start, 1/65536 s, so that earlier times are not negative.
+const CLOCK_ORIGIN: i64 = 1 << 32;
 /// Shortest time between two answers to echo requests on one path.
 const MIN_ECHO: Duration = Duration::from_millis(2);
 
@@ -84,6 +96,15 @@ pub enum Input<'a> {
         /// The first time that counts.
         since: Instant,
     },
+    /// A packet that was sent on a path did not arrive, as what came after it shows.
+    Missing {
+        /// The path.
+        path: usize,
+        /// Extended sequence number.
+        number: u64,
+        /// When it was sent.
+        sent_at: Instant,
+    },
     /// The stream is at its end; paths are told.
     Bye,
     /// The time of [`Output::Timeout`] has come.
@@ -128,6 +149,15 @@ pub enum Output {
         /// Round-trip time.
         rtt: Duration,
     },
+    /// A receiver told what arrived on a path (RFC 8888). Packets are told of more than once.
+    Feedback {
+        /// The path.
+        path: usize,
+        /// Whether it is not this path's own arrivals, but another's.
+        relayed: bool,
+        /// The packets, whether they are still kept or not.
+        received: Vec<Received>,
+    },
     /// A packet last sent on a path at `sent_at` did not arrive, says the receiver.
     Lost {
         /// The path.
@@ -139,6 +169,19 @@ pub enum Output {
     },
     /// Nothing more until then, or until the next input.
     Timeout(Instant),
+}
+
+/// A packet that arrived on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Extended sequence number.
+    pub number: u64,
+    /// Whether it was sent as a retransmission.
+    pub repeat: bool,
+    /// When it arrived by the receiver's clock, whose start is arbitrary.
+    pub at: Duration,
+    /// Time from its arrival to the report.
+    pub held: Duration,
 }
 
 /// A packet for the wire: header and payload are to be sent as one datagram.
@@ -196,6 +239,17 @@ pub struct Sender {
     out: VecDeque<Output>,
 }
 
+/// The receiver's clock, as its feedback on one path tells it.
+#[derive(Debug)]
+struct Feedback {
+    /// Who sends it.
+    ssrc: u32,
+    /// When it last came.
+    at: Instant,
+    /// Time of the newest report, 1/65536 s, beyond its wraps.
+    newest: i64,
+}
+
 #[derive(Debug)]
 struct Path {
     echo: Echo,
@@ -203,7 +257,24 @@ struct Path {
     echoes: bool,
     next_report: Instant,
     reports: u32,
+    feedback: Option<Feedback>,
     last_answer: Option<Instant>,
+    /// An echo request that is answered with the next report.
+    question: Option<Question>,
+}
+
+#[derive(Debug)]
+struct Question {
+    timestamp: u64,
+    padding: Vec<u8>,
+    at: Instant,
+}
+
+impl Path {
+    /// Whether the receiver tells what arrives, now that packets are sent.
+    fn is_fed_back(&self, now: Instant) -> bool {
+        self.feedback.as_ref().is_some_and(|feedback| now < feedback.at + REPORT_INTERVAL)
+    }
 }
 
 impl Sender {
@@ -216,7 +287,9 @@ impl Sender {
             echoes: false,
             next_report: now,
             reports: 0,
+            feedback: None,
             last_answer: None,
+            question: None,
         };
         Self {
             ssrc: seed.next() as u32 & !RETRANSMISSION_BIT,
@@ -270,6 +343,9 @@ impl Sender {
                 }
             }
             Input::Reclaim { path, since } => self.reclaim(path, since),
+            Input::Missing { path, number, sent_at } => {
+                self.missing(path, number, sent_at);
+            }
             Input::Bye => self.bye(),
             Input::Timeout => self.report(now),
         }
@@ -314,22 +390,32 @@ impl Sender {
     }
 
     fn push(&mut self, now: Instant, payload: Bytes) {
-        if let Some(oldest) = now.checked_sub(self.config.latency) {
+        // The receiver's latency starts with the first arrival, half a round trip later.
+        let way = self.paths.iter().filter_map(|path| path.echo.srtt()).max().unwrap_or_default();
+        if let Some(oldest) = now.checked_sub(self.config.latency + way) {
             self.history.expire(oldest);
         }
         let len = payload.len();
         self.counters.packets += 1;
         self.counters.bytes += len as u64;
         let timestamp = self.timestamp(now);
-        let number =
-            self.history.push(Entry { payload, timestamp, created: now, last: None, sends: 0, asked: false });
+        let number = self.history.push(Entry {
+            payload,
+            timestamp,
+            created: now,
+            last: None,
+            sends: 0,
+            asked: false,
+            arrived: None,
+        });
         self.allowance = (self.allowance + len).min(self.history.bytes().max(MIN_ALLOWANCE));
         self.out.push_back(Output::Send { number, created: now, len, repeat: false, urgent: false });
     }
 
     fn reclaim(&mut self, path: usize, since: Instant) {
         for (number, entry) in self.history.iter_mut() {
-            if entry.last.is_some_and(|(at, on)| on == path && at >= since) && !entry.asked {
+            let there = entry.last.is_some_and(|(at, on)| on == path && at >= since);
+            if there && !entry.asked && entry.arrived.is_none() {
                 entry.asked = true;
                 let (created, len) = (entry.created, entry.payload.len());
                 self.out.push_back(Output::Send { number, created, len, repeat: true, urgent: false });
@@ -347,18 +433,40 @@ impl Sender {
         }
     }
 
-    /// Sends the reports that are due: SR, SDES, echo request.
+    /// Sends the reports that are due: SR or empty RR, SDES, echoes. A receiver that gives feedback shows by it what
+    /// reports and echoes are for, so that it gets fewer of them.
     fn report(&mut self, now: Instant) {
         let (ntp, timestamp) = (self.ntp(now), self.timestamp(now));
         for (index, path) in self.paths.iter_mut().enumerate().filter(|(_, path)| path.next_report <= now) {
             path.reports = path.reports.saturating_add(1);
             let starting = path.echo.srtt().is_none() && path.reports < START_REPORTS;
-            path.next_report = now + if starting { START_INTERVAL } else { self.config.report_interval };
+            let fed_back = path.is_fed_back(now);
+            path.next_report = now
+                + match (starting, fed_back) {
+                    (true, _) => START_INTERVAL,
+                    (_, true) => REPORT_INTERVAL,
+                    _ => self.config.report_interval,
+                };
             let mut writer = Writer::new();
-            let (packets, bytes) = (self.counters.packets as u32, self.counters.bytes as u32);
-            writer.sender_report(self.ssrc, ntp, timestamp, packets, bytes);
+            if fed_back && path.reports % FULL_EVERY != 0 {
+                writer.receiver_report(self.ssrc, None);
+            } else {
+                let (packets, bytes) = (self.counters.packets as u32, self.counters.bytes as u32);
+                writer.sender_report(self.ssrc, ntp, timestamp, packets, bytes);
+            }
             writer.source_description(self.ssrc, &self.config.cname);
-            writer.echo_request(self.ssrc, path.echo.request(now));
+            // One that gave feedback and gives none may have started anew.
+            let unknown = path.feedback.is_some() || path.reports <= FIRST_WORDS;
+            if !fed_back && unknown || path.reports % FULL_EVERY == 0 {
+                writer.capabilities(self.ssrc, TAKES_FEEDBACK);
+            }
+            if let Some(question) = path.question.take() {
+                let delay = now.saturating_duration_since(question.at).as_micros() as u32;
+                writer.echo_response(self.ssrc, question.timestamp, delay, &question.padding);
+            }
+            if !fed_back || path.reports % FULL_EVERY == 0 {
+                writer.echo_request(self.ssrc, path.echo.request(now));
+            }
             self.out.push_back(Output::Rtcp { path: index, data: writer.finish() });
         }
     }
@@ -370,6 +478,7 @@ impl Sender {
         let compound = Compound::parse(data)?;
         self.out.push_back(Output::Heard { path });
         let (mut entries, mut numbers) = (MAX_ENTRIES, MAX_NUMBERS);
+        let mut relayed = false;
         for packet in compound {
             match packet? {
                 Packet::Nack { media_ssrc, losses } if rtp::stream(media_ssrc) == self.ssrc => {
@@ -383,6 +492,10 @@ impl Sender {
                         self.out.push_back(Output::Echo { path, sent_at: sample.sent_at, rtt: sample.rtt });
                     }
                 }
+                Packet::Feedback { ssrc, arrivals, timestamp } => {
+                    self.feedback(now, path, relayed, ssrc, arrivals, timestamp);
+                }
+                Packet::Capabilities { capabilities, .. } => relayed = capabilities & RELAYED != 0,
                 Packet::ReceiverReport { blocks, .. } => {
                     for block in blocks {
                         self.round_trip(now, path, &block);
@@ -419,6 +532,10 @@ impl Sender {
             return;
         }
         state.last_answer = Some(now);
+        if state.is_fed_back(now) {
+            state.question = Some(Question { timestamp, padding: padding.to_vec(), at: now });
+            return;
+        }
         let mut writer = Writer::new();
         writer.receiver_report(self.ssrc, None);
         writer.source_description(self.ssrc, &self.config.cname);
@@ -444,15 +561,88 @@ impl Sender {
         }
     }
 
+    /// Takes a receiver's word of what arrived on a path.
+    fn feedback(
+        &mut self,
+        now: Instant,
+        path: usize,
+        relayed: bool,
+        ssrc: u32,
+        arrivals: Arrivals<'_>,
+        timestamp: u32,
+    ) {
+        let state = &mut self.paths[path].feedback;
+        // A receiver that started anew has another clock.
+        let before = state.as_ref().filter(|feedback| feedback.ssrc == ssrc).map(|feedback| feedback.newest);
+        let time =
+            before.map_or(CLOCK_ORIGIN + i64::from(timestamp), |newest| extend_timestamp(newest, timestamp));
+        *state = Some(Feedback { ssrc, at: now, newest: before.map_or(time, |newest| newest.max(time)) });
+        let (mut received, mut rtt) = (Vec::new(), None);
+        for arrival in arrivals.filter(|arrival| rtp::stream(arrival.ssrc) == self.ssrc) {
+            let number = self.history.number(arrival.sequence);
+            let offset = i64::from(arrival.offset) * 64;
+            let units =
+                |units: i64| Duration::from_nanos(((units.max(0) as u128 * 1_000_000_000) >> 16) as u64);
+            let held = units(offset);
+            if let Some(entry) = self.history.get_mut(number) {
+                entry.arrived.get_or_insert(now);
+                if let Some((sent_at, _)) =
+                    entry.last.filter(|&(_, on)| on == path && entry.sends == 1 && !relayed)
+                {
+                    rtt = Some(now.saturating_duration_since(sent_at).saturating_sub(held));
+                }
+            }
+            received.push(Received {
+                number,
+                repeat: arrival.ssrc & RETRANSMISSION_BIT != 0,
+                at: units(time - offset),
+                held,
+            });
+        }
+        // The newest one, once per report.
+        if let Some(rtt) = rtt {
+            self.paths[path].echo.smooth(rtt);
+        }
+        self.out.push_back(Output::Feedback { path, relayed, received });
+    }
+
+    /// Lets a packet be sent again that was lost on its way, if no other copy is under way.
+    fn missing(&mut self, path: usize, number: u64, sent_at: Instant) {
+        let Some(entry) = self.history.get_mut(number) else { return };
+        let len = entry.payload.len();
+        let last = entry.last == Some((sent_at, path));
+        if !last || entry.asked || entry.arrived.is_some() || entry.sends >= MAX_SENDS || self.allowance < len
+        {
+            return;
+        }
+        entry.asked = true;
+        self.allowance -= len;
+        let (created, urgent) = (entry.created, entry.sends >= URGENT_SENDS);
+        self.out.push_back(Output::Send { number, created, len, repeat: true, urgent });
+    }
+
     /// Lets a packet be sent again, if that makes sense.
     fn repeat(&mut self, now: Instant, sequence: u16) -> bool {
         let number = self.history.number(sequence);
         let Some(entry) = self.history.get_mut(number) else { return false };
         let Some((sent_at, path)) = entry.last else { return false };
         let rtt = self.paths[path].echo.srtt();
+        // Where feedback comes, it shows what is lost: this is under way still, however late the receiver finds it.
+        let (round, age) = (rtt.unwrap_or_default(), now.saturating_duration_since(entry.created));
+        let told = self.paths[path].is_fed_back(now)
+            && now < sent_at + round * 2 + PATIENCE
+            && self.config.latency.saturating_sub(age) > round * UNHURRIED;
+        // The request was under way when it arrived; one that comes later is by a receiver that started anew.
+        let arrived = entry.arrived.is_some_and(|at| now < at + round.max(PATIENCE));
         let wait = rtt.map_or(DEFAULT_REPEAT, |rtt| rtt.max(MIN_REPEAT));
         let len = entry.payload.len();
-        if entry.asked || entry.sends >= MAX_SENDS || now < sent_at + wait || self.allowance < len {
+        if told
+            || arrived
+            || entry.asked
+            || entry.sends >= MAX_SENDS
+            || now < sent_at + wait
+            || self.allowance < len
+        {
             return false;
         }
         entry.asked = true;

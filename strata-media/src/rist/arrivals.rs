@@ -1,0 +1,151 @@
+//! What arrived by one way lately, to be told to a sender that takes congestion control feedback (RFC 8888).
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::rtcp::{MAX_OFFSET, Run};
+
+/// Time between two reports: a fraction of any round trip that matters, at 3 % of a stream of 2 Mbit/s.
+const INTERVAL: Duration = Duration::from_millis(25);
+/// With fewer bytes than this to report, it takes longer, so that reports stay below 5 % of the media (TR-06-1,
+/// 5.2.1): they have about 60 bytes.
+const ENOUGH: usize = 1200;
+const LONG_INTERVAL: Duration = Duration::from_millis(90);
+/// A packet is told of in so many reports, since reports are lost too.
+const TIMES: u8 = 3;
+/// Packets told of in one report: as many as come in 75 ms at 50 Mbit/s; beyond, the oldest are left out.
+const MAX_ARRIVALS: usize = 480;
+/// A longer gap than this starts another run, which has 8 bytes more than a number.
+const MAX_GAP: u16 = 4;
+
+/// Where packets of a stream come from: one link of its sender.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Local socket pair.
+    pub(super) link: usize,
+    pub(super) ip: IpAddr,
+    arrivals: VecDeque<Seen>,
+    due: Option<Instant>,
+    unreported: usize,
+    oldest: Instant,
+}
+
+#[derive(Debug)]
+struct Seen {
+    ssrc: u32,
+    sequence: u16,
+    at: Instant,
+    told: u8,
+}
+
+impl Source {
+    pub(super) fn new(now: Instant, link: usize, ip: IpAddr) -> Self {
+        Self { link, ip, arrivals: VecDeque::new(), due: None, unreported: 0, oldest: now }
+    }
+
+    /// A packet came.
+    pub(super) fn arrived(&mut self, now: Instant, ssrc: u32, sequence: u16, len: usize) {
+        if self.arrivals.len() == MAX_ARRIVALS {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back(Seen { ssrc, sequence, at: now, told: 0 });
+        if self.unreported == 0 {
+            self.oldest = now;
+        }
+        self.unreported += len;
+        let interval = if self.unreported >= ENOUGH { INTERVAL } else { LONG_INTERVAL };
+        let due = self.oldest + interval;
+        self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+
+    /// When to report next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// What is to be told now, to `now` plus less than 1/1024 s.
+    pub(super) fn report(&mut self, now: Instant) -> Vec<Run> {
+        let mut told: Vec<_> = self.arrivals.iter().map(|seen| (seen.ssrc, seen.sequence, seen.at)).collect();
+        let base = self.arrivals.front().map_or(0, |seen| seen.sequence);
+        // Sorted by distance from the oldest arrival, which is in order beyond the wrap.
+        told.sort_unstable_by_key(|&(ssrc, sequence, at)| {
+            (ssrc, sequence.wrapping_sub(base).wrapping_add(1 << 15), at)
+        });
+        let mut runs: Vec<Run> = Vec::new();
+        for (ssrc, sequence, at) in told {
+            let since = now.saturating_duration_since(at).as_nanos() * 1024 / 1_000_000_000;
+            let offset = Some(u16::try_from(since).map_or(MAX_OFFSET, |since| since.min(MAX_OFFSET)));
+            if let Some(run) = runs.last_mut().filter(|run| run.ssrc == ssrc) {
+                let next = run.first.wrapping_add(run.offsets.len() as u16);
+                let gap = sequence.wrapping_sub(next);
+                if gap == u16::MAX {
+                    // Twice: the first arrival counts (RFC 8888, 3.1).
+                    continue;
+                }
+                if gap <= MAX_GAP {
+                    run.offsets.extend(std::iter::repeat_n(None, usize::from(gap)));
+                    run.offsets.push(offset);
+                    continue;
+                }
+            }
+            runs.push(Run { ssrc, first: sequence, offsets: vec![offset] });
+        }
+        self.turn(now);
+        runs
+    }
+
+    /// Forgets what was told often enough.
+    fn turn(&mut self, now: Instant) {
+        for seen in &mut self.arrivals {
+            seen.told += 1;
+        }
+        self.arrivals.retain(|seen| seen.told < TIMES);
+        self.unreported = 0;
+        // The rest is told again also when nothing follows.
+        self.due = self.arrivals.back().map(|_| now + LONG_INTERVAL);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn source(now: Instant) -> Source {
+        Source::new(now, 0, IpAddr::from([10, 0, 0, 1]))
+    }
+
+    #[test]
+    fn runs_span_small_gaps_and_the_wrap() {
+        let now = Instant::now();
+        let mut source = source(now);
+        for (ssrc, sequence) in [(2, 0xfffe), (2, 1), (2, 0), (2, 1), (3, 0xff00), (2, 9)] {
+            source.arrived(now, ssrc, sequence, 1328);
+        }
+        assert_eq!(source.due(), Some(now + INTERVAL));
+        let at = Some(25 * 1024 / 1000);
+        let expected = [
+            Run { ssrc: 2, first: 0xfffe, offsets: vec![at, None, at, at] },
+            Run { ssrc: 2, first: 9, offsets: vec![at] },
+            Run { ssrc: 3, first: 0xff00, offsets: vec![at] },
+        ];
+        assert_eq!(source.report(now + INTERVAL), expected);
+    }
+
+    #[test]
+    fn an_arrival_is_told_three_times_and_then_there_is_silence() {
+        let now = Instant::now();
+        let mut source = source(now);
+        source.arrived(now, 2, 1, 100);
+        let mut reports = 0;
+        while let Some(due) = source.due() {
+            assert_eq!(source.report(due).len(), 1);
+            assert!(due <= now + MS * 300);
+            reports += 1;
+        }
+        assert_eq!(reports, TIMES);
+    }
+}
