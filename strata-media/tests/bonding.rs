@@ -28,7 +28,7 @@ fn ten_minutes_lose_nothing_and_are_reproducible() {
         let mut world = World::new(seed, &two_links(), 6_000_000, SECOND);
         world.run(SECOND * 600).drain(SECOND * 2);
         println!("{:?}\n{:#?}", world.seen, world.sender.stats(world.now));
-        world.seen
+        world.seen.clone()
     };
     let seen = run(1);
     assert_whole(&seen);

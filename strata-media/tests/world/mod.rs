@@ -1,7 +1,11 @@
-//! A bonded sender, emulated links and a receiver, in virtual time.
+//! Bonded senders, emulated links and receivers, in virtual time.
 #![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses its part")]
 
+pub mod report;
+pub mod traces;
+
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -15,6 +19,7 @@ pub const SECOND: Duration = Duration::from_secs(1);
 /// What travels on an emulated link.
 #[derive(Clone)]
 pub struct Datagram {
+    stream: usize,
     rtcp: bool,
     data: Bytes,
 }
@@ -25,20 +30,46 @@ impl Packet for Datagram {
     }
 }
 
-/// A stream of constant rate, its way, and its end.
+/// Links, and the streams that share them; most have one, and stand for it.
 pub struct World {
     pub start: Instant,
     pub now: Instant,
+    pub links: Vec<(Link<Datagram>, Link<Datagram>)>,
+    pub streams: Vec<Stream>,
+}
+
+/// A stream of constant rate, and its end.
+pub struct Stream {
     pub sender: bond::Sender,
     pub receiver: rist::Receiver,
-    pub links: Vec<(Link<Datagram>, Link<Datagram>)>,
+    pub seen: Seen,
+    /// How much faster the receiver's clock runs, parts per million.
+    pub receiver_ppm: i64,
     interval: Duration,
     next_payload: Instant,
     sender_due: Instant,
     receiver_due: Instant,
     created: Vec<Instant>,
-    pub seen: Seen,
+    last_delivery: Option<Instant>,
+    /// From creation to delivery, of every packet delivered, in order.
+    latencies: Vec<Duration>,
+    /// Bytes of RTP sent per link.
+    sent: Vec<u64>,
     seed: u64,
+}
+
+impl Deref for World {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.streams[0]
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Stream {
+        &mut self.streams[0]
+    }
 }
 
 /// What came out at the end.
@@ -55,6 +86,8 @@ pub struct Seen {
     pub wire: u64,
     /// RTCP bytes towards the receiver, and back.
     pub rtcp: (u64, u64),
+    /// Longest time between two deliveries.
+    pub longest_gap: Duration,
     /// Depends on every delivery and its time.
     pub digest: u64,
     /// Number expected next.
@@ -76,6 +109,53 @@ impl Seen {
 /// Bytes of a payload.
 pub const PAYLOAD: usize = 1316;
 
+impl Stream {
+    fn new(
+        now: Instant,
+        seed: u64,
+        links: usize,
+        bps: u64,
+        latency: Duration,
+        change: impl FnOnce(&mut rist::ReceiverConfig),
+    ) -> Self {
+        let mut receiver = rist::ReceiverConfig::new(links, seed + 1);
+        receiver.latency = latency;
+        change(&mut receiver);
+        Self {
+            sender: bond::Sender::new(now, bond(seed, links, latency)),
+            receiver: rist::Receiver::new(now, receiver),
+            receiver_ppm: 0,
+            interval: Duration::from_nanos(PAYLOAD as u64 * 8 * 1_000_000_000 / bps),
+            next_payload: now,
+            sender_due: now,
+            receiver_due: now,
+            created: Vec::new(),
+            last_delivery: None,
+            latencies: Vec::new(),
+            sent: vec![0; links],
+            seen: Seen {
+                sent: 0,
+                delivered: 0,
+                lost: 0,
+                latency: (Duration::MAX, Duration::ZERO),
+                wire: 0,
+                rtcp: (0, 0),
+                longest_gap: Duration::ZERO,
+                digest: 0xcbf2_9ce4_8422_2325,
+                next: 0,
+            },
+            seed,
+        }
+    }
+}
+
+fn bond(seed: u64, links: usize, latency: Duration) -> BondConfig {
+    let links = (0..links).map(|id| BondLink { id: id as u32, ..BondLink::default() }).collect();
+    let mut bond = BondConfig::new(links, seed);
+    bond.latency = latency;
+    bond
+}
+
 impl World {
     /// Links alike in both directions, a stream of `bps`.
     pub fn new(seed: u64, links: &[Config], bps: u64, latency: Duration) -> Self {
@@ -91,13 +171,6 @@ impl World {
     ) -> Self {
         #[expect(clippy::disallowed_methods, reason = "time starts anywhere")]
         let start = Instant::now();
-        let bond_links =
-            (0..links.len()).map(|id| BondLink { id: id as u32, ..BondLink::default() }).collect();
-        let mut bond = BondConfig::new(bond_links, seed);
-        bond.latency = latency;
-        let mut receiver = rist::ReceiverConfig::new(links.len(), seed + 1);
-        receiver.latency = latency;
-        change(&mut receiver);
         let link = |(i, config): (usize, &Config)| {
             let seed = seed * 100 + i as u64 * 2;
             (Link::new(config.clone(), seed), Link::new(config.clone(), seed + 1))
@@ -105,26 +178,15 @@ impl World {
         Self {
             start,
             now: start,
-            sender: bond::Sender::new(start, bond),
-            receiver: rist::Receiver::new(start, receiver),
             links: links.iter().enumerate().map(link).collect(),
-            interval: Duration::from_nanos(PAYLOAD as u64 * 8 * 1_000_000_000 / bps),
-            next_payload: start,
-            sender_due: start,
-            receiver_due: start,
-            created: Vec::new(),
-            seen: Seen {
-                sent: 0,
-                delivered: 0,
-                lost: 0,
-                latency: (Duration::MAX, Duration::ZERO),
-                wire: 0,
-                rtcp: (0, 0),
-                digest: 0xcbf2_9ce4_8422_2325,
-                next: 0,
-            },
-            seed,
+            streams: vec![Stream::new(start, seed, links.len(), bps, latency, change)],
         }
+    }
+
+    /// One more stream over the same links.
+    pub fn add_stream(&mut self, seed: u64, bps: u64, latency: Duration) {
+        let stream = Stream::new(self.now, seed, self.links.len(), bps, latency, |_| {});
+        self.streams.push(stream);
     }
 
     /// Streams for `time`.
@@ -138,38 +200,63 @@ impl World {
     pub fn drain(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
         while self.step(end, false) {}
-        self.next_payload = self.now;
+        for stream in &mut self.streams {
+            stream.next_payload = self.now;
+        }
         self
+    }
+
+    /// Changes a link in both directions from now on.
+    pub fn configure(&mut self, link: usize, config: &Config) {
+        self.links[link].0.configure(self.now, config.clone());
+        self.links[link].1.configure(self.now, config.clone());
     }
 
     /// Starts the sender anew, as after a crash.
     pub fn restart_sender(&mut self, latency: Duration) {
+        let (now, links) = (self.now, self.links.len());
         self.seed += 1000;
-        let links =
-            (0..self.links.len()).map(|id| BondLink { id: id as u32, ..BondLink::default() }).collect();
-        let mut bond = BondConfig::new(links, self.seed);
-        bond.latency = latency;
-        self.sender = bond::Sender::new(self.now, bond);
-        self.sender_due = self.now;
+        self.sender = bond::Sender::new(now, bond(self.seed, links, latency));
+        self.sender_due = now;
     }
 
     /// Starts the receiver anew.
     pub fn restart_receiver(&mut self, latency: Duration) {
+        let now = self.now;
         let mut receiver = rist::ReceiverConfig::new(self.links.len(), self.seed + 2000);
         receiver.latency = latency;
-        self.receiver = rist::Receiver::new(self.now, receiver);
-        self.receiver_due = self.now;
+        self.receiver = rist::Receiver::new(now, receiver);
+        self.receiver_due = now;
         self.seen.next = u64::MAX;
     }
 
     pub fn stats(&self) -> ReceiverStats {
-        self.receiver.stats(self.now)
+        self.receiver.stats(self.receiver_time(0))
+    }
+
+    /// What the receiver's clock shows now.
+    fn receiver_time(&self, stream: usize) -> Instant {
+        let since = self.now - self.start;
+        let drift = since.as_nanos() as i64 / 1_000_000 * self.streams[stream].receiver_ppm;
+        let drifted = (since.as_nanos() as i64 + drift) as u64;
+        self.start + Duration::from_nanos(drifted)
+    }
+
+    /// When the receiver's clock will show `at`, or a bit later.
+    fn world_time(&self, stream: usize, at: Instant) -> Instant {
+        let since = (at - self.start).as_nanos() as i64;
+        let drift = since / 1_000_000 * self.streams[stream].receiver_ppm;
+        let slack = if drift == 0 { 0 } else { 1_000_000 };
+        self.start + Duration::from_nanos((since - drift + slack) as u64)
     }
 
     fn step(&mut self, end: Instant, streaming: bool) -> bool {
-        let mut next = end.min(self.sender_due).min(self.receiver_due);
-        if streaming {
-            next = next.min(self.next_payload);
+        let mut next = end;
+        for stream in &self.streams {
+            next = next.min(stream.sender_due).min(stream.receiver_due);
+            if streaming {
+                next = next.min(stream.next_payload);
+            }
         }
         for (up, down) in &self.links {
             next = [up.next_event(), down.next_event()].into_iter().flatten().fold(next, Instant::min);
@@ -179,68 +266,78 @@ impl World {
         if self.now >= end {
             return false;
         }
-        if streaming && self.now >= self.next_payload {
-            self.next_payload += self.interval;
-            self.give();
-        }
-        if self.now >= self.sender_due {
-            self.sender.handle_input(self.now, bond_sender::Input::Timeout);
-            self.poll_sender();
-        }
-        if self.now >= self.receiver_due {
-            self.receiver.handle_input(self.now, rist_receiver::Input::Timeout);
-            self.poll_receiver();
+        for index in 0..self.streams.len() {
+            if streaming && self.now >= self.streams[index].next_payload {
+                self.give(index);
+            }
+            if self.now >= self.streams[index].sender_due {
+                self.streams[index].sender.handle_input(self.now, bond_sender::Input::Timeout);
+                self.poll_sender(index);
+            }
+            if self.now >= self.streams[index].receiver_due {
+                let now = self.receiver_time(index);
+                self.streams[index].receiver.handle_input(now, rist_receiver::Input::Timeout);
+                self.poll_receiver(index);
+            }
         }
         self.carry();
         true
     }
 
-    fn give(&mut self) {
+    fn give(&mut self, index: usize) {
+        let stream = &mut self.streams[index];
+        stream.next_payload += stream.interval;
         let mut payload = BytesMut::zeroed(PAYLOAD);
-        (&mut payload[..]).put_u64(self.seen.sent);
-        self.seen.sent += 1;
-        self.created.push(self.now);
-        self.sender.handle_input(self.now, bond_sender::Input::Payload(payload.freeze()));
-        self.poll_sender();
+        (&mut payload[..]).put_u64(stream.seen.sent);
+        stream.seen.sent += 1;
+        stream.created.push(self.now);
+        stream.sender.handle_input(self.now, bond_sender::Input::Payload(payload.freeze()));
+        self.poll_sender(index);
     }
 
     fn carry(&mut self) {
-        for index in 0..self.links.len() {
-            while let Some(arrived) = self.links[index].0.poll(self.now) {
-                let Datagram { rtcp, data } = arrived.packet;
-                let from = SocketAddr::from(([10, 0, 0, index as u8], if rtcp { 6001 } else { 6000 }));
+        for link in 0..self.links.len() {
+            while let Some(arrived) = self.links[link].0.poll(self.now) {
+                let Datagram { stream, rtcp, data } = arrived.packet;
+                let from = SocketAddr::from(([10, 0, 0, link as u8], if rtcp { 6001 } else { 6000 }));
                 let input = if rtcp {
-                    rist_receiver::Input::Rtcp { link: index, from, data: &data }
+                    rist_receiver::Input::Rtcp { link, from, data: &data }
                 } else {
-                    rist_receiver::Input::Rtp { link: index, from, data: data.clone() }
+                    rist_receiver::Input::Rtp { link, from, data: data.clone() }
                 };
-                self.receiver.handle_input(self.now, input);
-                self.poll_receiver();
+                let now = self.receiver_time(stream);
+                self.streams[stream].receiver.handle_input(now, input);
+                self.poll_receiver(stream);
             }
-            while let Some(arrived) = self.links[index].1.poll(self.now) {
-                let input = bond_sender::Input::Rtcp { link: index, data: &arrived.packet.data };
-                self.sender.handle_input(self.now, input);
-                self.poll_sender();
+            while let Some(arrived) = self.links[link].1.poll(self.now) {
+                let Datagram { stream, data, .. } = arrived.packet;
+                let input = bond_sender::Input::Rtcp { link, data: &data };
+                self.streams[stream].sender.handle_input(self.now, input);
+                self.poll_sender(stream);
             }
         }
     }
 
-    fn poll_sender(&mut self) {
+    fn poll_sender(&mut self, index: usize) {
+        let stream = &mut self.streams[index];
         loop {
-            match self.sender.poll_output() {
+            match stream.sender.poll_output() {
                 bond_sender::Output::Rtp { link, media } => {
                     let mut data = BytesMut::with_capacity(media.len());
                     data.extend_from_slice(&media.header);
                     data.extend_from_slice(&media.payload);
-                    self.seen.wire += media.len() as u64;
-                    self.links[link].0.push(self.now, Datagram { rtcp: false, data: data.freeze() });
+                    stream.seen.wire += media.len() as u64;
+                    stream.sent[link] += media.len() as u64;
+                    let datagram = Datagram { stream: index, rtcp: false, data: data.freeze() };
+                    self.links[link].0.push(self.now, datagram);
                 }
                 bond_sender::Output::Rtcp { link, data } => {
-                    self.seen.rtcp.0 += data.len() as u64;
-                    self.links[link].0.push(self.now, Datagram { rtcp: true, data: data.into() });
+                    stream.seen.rtcp.0 += data.len() as u64;
+                    let datagram = Datagram { stream: index, rtcp: true, data: data.into() };
+                    self.links[link].0.push(self.now, datagram);
                 }
                 bond_sender::Output::Timeout(at) => {
-                    self.sender_due = at;
+                    stream.sender_due = at;
                     return;
                 }
                 other => panic!("{other:?}"),
@@ -248,26 +345,32 @@ impl World {
         }
     }
 
-    fn poll_receiver(&mut self) {
+    fn poll_receiver(&mut self, index: usize) {
         loop {
-            match self.receiver.poll_output() {
+            match self.streams[index].receiver.poll_output() {
                 rist_receiver::Output::Transmit { link, to, data } => {
                     assert_eq!(to.port(), 6001, "RTCP goes where RTCP came from");
-                    self.seen.rtcp.1 += data.len() as u64;
-                    self.links[link].1.push(self.now, Datagram { rtcp: true, data: data.into() });
+                    self.streams[index].seen.rtcp.1 += data.len() as u64;
+                    let datagram = Datagram { stream: index, rtcp: true, data: data.into() };
+                    self.links[link].1.push(self.now, datagram);
                 }
-                rist_receiver::Output::Packet(packet) => self.see(&packet),
+                rist_receiver::Output::Packet(packet) => {
+                    let (now, since) = (self.now, self.now - self.start);
+                    self.streams[index].see(now, since, &packet);
+                }
                 rist_receiver::Output::Timeout(at) => {
-                    self.receiver_due = at;
+                    self.streams[index].receiver_due = self.world_time(index, at);
                     return;
                 }
                 other => panic!("{other:?}"),
             }
         }
     }
+}
 
+impl Stream {
     /// In order, nothing twice, and what is not there was reported lost.
-    fn see(&mut self, packet: &rist::Packet) {
+    fn see(&mut self, now: Instant, since: Duration, packet: &rist::Packet) {
         let mut number = &packet.payload[..8];
         let number = bytes::Buf::get_u64(&mut number);
         let seen = &mut self.seen;
@@ -278,10 +381,13 @@ impl World {
         seen.next = number + 1;
         seen.delivered += 1;
         seen.lost += packet.lost_before;
-        let latency = self.now - self.created[number as usize];
+        let latency = now - self.created[number as usize];
         seen.latency = (seen.latency.0.min(latency), seen.latency.1.max(latency));
-        let time = (self.now - self.start).as_nanos() as u64;
-        for value in [number, time] {
+        self.latencies.push(latency);
+        let gap = self.last_delivery.map_or(Duration::ZERO, |last| now - last);
+        seen.longest_gap = seen.longest_gap.max(gap);
+        self.last_delivery = Some(now);
+        for value in [number, since.as_nanos() as u64] {
             seen.digest = (seen.digest ^ value).wrapping_mul(0x0100_0000_01b3);
         }
     }

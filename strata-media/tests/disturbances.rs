@@ -1,0 +1,157 @@
+//! What happens to links and ends in the field, in virtual time: nothing is lost that could arrive.
+
+mod world;
+
+use strata_media::bond::LinkState;
+use strata_media::testing::netem::{Config, Loss, Outage};
+use world::{MS, SECOND, World};
+
+/// A link of `mbit` Mbit/s and `ms` one way.
+fn link(mbit: u64, ms: u32) -> Config {
+    Config::simple(mbit * 1_000_000, MS * ms, 0.005)
+}
+
+fn assert_whole(world: &World) {
+    let report = world.report();
+    println!("{report}\n{:#?}", world.sender.stats(world.now));
+    assert_eq!((world.seen.lost, world.seen.delivered), (0, world.seen.sent), "{report}");
+}
+
+#[test]
+fn six_links_add_up() {
+    let links = [link(4, 20), link(3, 35), link(3, 50), link(2, 70), link(2, 90), link(2, 110)];
+    let mut world = World::new(21, &links, 12_000_000, SECOND);
+    world.run(SECOND * 60).drain(SECOND * 3);
+    assert_whole(&world);
+    assert!(world.report().wire < 1.05);
+    assert!(world.report().shares.iter().all(|&share| share > 0.02));
+}
+
+/// One of three links loses most of what it is given.
+#[test]
+fn a_bad_link_does_not_drag_the_others() {
+    let bad = Config { loss: Loss::Random { rate: 0.7 }, ..link(10, 30) };
+    let mut world = World::new(22, &[link(6, 40), bad, link(6, 60)], 6_000_000, SECOND);
+    world.run(SECOND * 60).drain(SECOND * 3);
+    assert_whole(&world);
+    assert!(world.report().shares[1] < 0.1, "{}", world.report());
+    assert!(world.report().wire < 1.1, "{}", world.report());
+}
+
+/// The larger of two links carries half for ten seconds, over and over.
+#[test]
+fn capacity_halves_and_doubles() {
+    let mut world = World::new(23, &[link(8, 40), link(4, 60)], 6_000_000, SECOND);
+    for round in 0..6 {
+        world.configure(0, &link(if round % 2 == 0 { 8 } else { 4 }, 40));
+        world.run(SECOND * 10);
+    }
+    world.drain(SECOND * 3);
+    assert_whole(&world);
+    assert!(world.report().wire < 1.05, "{}", world.report());
+}
+
+/// One way of a link takes 50 ms, then 600, then 50, while the other has 80.
+#[test]
+fn round_trips_swing_between_100_and_1200_ms() {
+    let mut world = World::new(24, &[link(8, 50), link(8, 80)], 5_000_000, SECOND * 2);
+    for round in 0..8 {
+        world.configure(0, &link(8, if round % 2 == 0 { 50 } else { 600 }));
+        world.run(SECOND * 8);
+    }
+    world.drain(SECOND * 5);
+    assert_whole(&world);
+    assert!(world.report().wire < 1.15, "{}", world.report());
+}
+
+#[test]
+fn reordering_on_links_costs_little() {
+    let link = |ms: u32| Config { reorder: 0.1, reorder_delay: MS * 30, ..link(6, ms) };
+    let mut world = World::new(25, &[link(30), link(60)], 6_000_000, SECOND);
+    world.run(SECOND * 60).drain(SECOND * 3);
+    assert_whole(&world);
+    assert!(world.report().wire < 1.06, "{}", world.report());
+}
+
+#[test]
+fn duplication_on_links_costs_nothing() {
+    let link = |ms: u32| Config { duplicate: 0.2, ..link(6, ms) };
+    let mut world = World::new(26, &[link(30), link(60)], 6_000_000, SECOND);
+    world.run(SECOND * 60).drain(SECOND * 3);
+    assert_whole(&world);
+    assert!(world.report().wire < 1.04, "{}", world.report());
+}
+
+/// All links are gone for ten seconds. What could not arrive is lost; soon after, nothing is.
+#[test]
+fn a_total_outage_is_recovered_from() {
+    let gone = |mut link: Config| {
+        link.outages = vec![Outage { start: SECOND * 10, length: SECOND * 10 }];
+        link
+    };
+    let mut world = World::new(27, &[gone(link(8, 40)), gone(link(6, 60))], 6_000_000, SECOND);
+    world.run(SECOND * 15);
+    let states: Vec<_> = world.sender.stats(world.now).links.iter().map(|link| link.state).collect();
+    assert_eq!(states, [LinkState::Dead; 2]);
+    world.run(SECOND * 7);
+    let (lost, sent) = (world.seen.lost, world.seen.sent);
+    world.run(SECOND * 20).drain(SECOND * 3);
+    println!("{}", world.report());
+    // 10 s without links, less what the latency bridges.
+    let second = sent as f64 / 22.0;
+    assert!((lost as f64) < second * 9.6, "{lost} of {sent}");
+    assert_eq!(world.seen.lost, lost, "nothing more once two seconds have passed");
+    assert_eq!(world.seen.accounted(), world.seen.sent);
+}
+
+/// The receiver's clock runs 200 ppm fast or slow: 1.44 s in two hours.
+#[test]
+fn clocks_drift_for_two_hours() {
+    for ppm in [200, -200] {
+        let mut world = World::new(28, &[link(2, 40), link(2, 60)], 150_000, MS * 500);
+        world.receiver_ppm = ppm;
+        world.run(SECOND * 7200).drain(SECOND * 3);
+        assert_whole(&world);
+        let (least, most) = world.seen.latency;
+        assert!(most - least < MS * 25, "{least:?} {most:?}");
+    }
+}
+
+/// 16 bits of sequence numbers are used up five times.
+#[test]
+fn sequence_numbers_wrap() {
+    let lossy = |ms: u32| Config { loss: Loss::bursts(0.02, 4.0), ..link(30, ms) };
+    let mut world = World::new(29, &[lossy(20), lossy(45)], 30_000_000, MS * 500);
+    world.run(SECOND * 120).drain(SECOND * 3);
+    assert!(world.seen.sent > 5 << 16);
+    assert_whole(&world);
+}
+
+#[test]
+fn a_receiver_that_starts_anew_joins_within_its_latency() {
+    let mut world = World::new(30, &[link(6, 40), link(6, 60)], 6_000_000, SECOND);
+    for _ in 0..3 {
+        world.run(SECOND * 10);
+        world.restart_receiver(SECOND);
+    }
+    let (sent, delivered) = (world.seen.sent, world.seen.delivered);
+    world.run(SECOND * 10).drain(SECOND * 3);
+    println!("{}", world.report());
+    assert_eq!(world.seen.lost, 0);
+    // What was under way is not of the new receiver's stream.
+    assert!(world.seen.delivered - delivered + 100 >= world.seen.sent - sent);
+}
+
+/// Two streams share two links, and there is enough for both.
+#[test]
+fn two_streams_share_the_links() {
+    let mut world = World::new(31, &[link(8, 40), link(6, 60)], 4_000_000, SECOND);
+    world.add_stream(32, 4_000_000, SECOND);
+    world.run(SECOND * 60).drain(SECOND * 3);
+    for stream in &world.streams {
+        let report = stream.report();
+        println!("{report}");
+        assert_eq!((stream.seen.lost, stream.seen.delivered), (0, stream.seen.sent), "{report}");
+        assert!(report.wire < 1.06, "{report}");
+    }
+}
