@@ -115,7 +115,7 @@ const ENVELOPE: &str = "_any";
 
 const LIVE_FRAMES: [&str; 5] = ["ready", "snapshot", "event", "lagged", "error"];
 const RECEIVER_COMMANDS: [&str; 3] = ["stop", "stats", "update_forward"];
-const RECEIVER_EVENTS: [&str; 4] = ["ready", "stats", "error", "stopped"];
+const RECEIVER_EVENTS: [&str; 5] = ["ready", "recording", "stats", "error", "stopped"];
 
 fn every_kind() -> Vec<(&'static str, String)> {
     let agent = ["auth.login", "auth.challenge.response", "device.status", "stream.stats", "stream.ended"];

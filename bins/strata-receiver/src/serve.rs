@@ -195,7 +195,11 @@ impl Life {
 
     fn tell(&self, event: ReceiveEvent) {
         match event {
-            ReceiveEvent::Recording { path } => tracing::info!(path = %path.display(), "recording"),
+            ReceiveEvent::Recording { part, path } => {
+                let path = path.display().to_string();
+                tracing::info!(part, path, "recording");
+                self.events.send(&ReceiverEvent::Recording { part, path });
+            }
             ReceiveEvent::Error { part, message } => self.error(&part, message),
             _ => {}
         }

@@ -111,6 +111,14 @@ impl Client {
         }
     }
 
+    fn recording(&mut self) -> (String, String) {
+        loop {
+            if let ReceiverEvent::Recording { part, path } = self.event() {
+                return (part, path);
+            }
+        }
+    }
+
     fn error(&mut self) -> (String, String) {
         loop {
             if let ReceiverEvent::Error { part, message } = self.event() {
@@ -197,6 +205,22 @@ fn what_came_is_in_the_file_when_it_is_terminated() {
     assert_eq!(client.stopped(), "signal");
     process.assert_ended();
     assert_file(&record, &sent);
+}
+
+#[test]
+fn the_name_of_a_recording_is_told_when_another_one_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("clip.ts");
+    std::fs::write(&record, "of yesterday").unwrap();
+    let (process, mut client, ports) = Process::start(&["--record", record.to_str().unwrap()]);
+    let sent = send(ports[0], 10);
+    let other = dir.path().join("clip-1.ts");
+    assert_eq!(client.recording(), ("record".into(), other.display().to_string()));
+    client.send(r#"{"cmd":"stop"}"#);
+    assert_eq!(client.stopped(), "stop");
+    process.assert_ended();
+    assert_file(&other, &sent);
+    assert_file(&record, b"of yesterday");
 }
 
 #[test]

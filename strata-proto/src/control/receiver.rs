@@ -64,6 +64,13 @@ pub enum ReceiverEvent {
         /// RTP ports; RTCP is one above each.
         ports: Vec<u16>,
     },
+    /// The first byte came, and a file was made for it.
+    Recording {
+        /// Which: `record`, or `output N` for a forward to a file.
+        part: String,
+        /// The file; when the name asked for was taken, `name-1.ts`, and so on.
+        path: String,
+    },
     /// Once per second, and when asked.
     Stats(ReceiverStats),
     /// An output or the input failed; the others go on.
@@ -90,6 +97,7 @@ impl ReceiverEvent {
         #[serde(remote = "ReceiverEvent", rename_all = "snake_case")]
         enum Fields {
             Ready { stream_id: StreamId, pid: u32, ports: Vec<u16> },
+            Recording { part: String, path: String },
             Stats(ReceiverStats),
             Error { part: String, message: String },
             Stopped { reason: String },

@@ -282,6 +282,7 @@ pub(crate) fn receiver_event() -> impl Strategy<Value = ReceiverEvent> {
     prop_oneof![
         (stream_id(), any::<u32>(), vec(any::<u16>(), 0..3))
             .prop_map(|(stream_id, pid, ports)| ReceiverEvent::Ready { stream_id, pid, ports }),
+        (text(), text()).prop_map(|(part, path)| ReceiverEvent::Recording { part, path }),
         receiver_stats().prop_map(ReceiverEvent::Stats),
         (text(), text()).prop_map(|(part, message)| ReceiverEvent::Error { part, message }),
         text().prop_map(|reason| ReceiverEvent::Stopped { reason }),

@@ -309,6 +309,12 @@ impl Task {
                 self.active.lock().row.receiver_stats = Some(stats);
                 media.then_some(Input::Media)
             }
+            News::Event(ReceiverEvent::Recording { part, path }) => {
+                let row = self.active.row();
+                tracing::info!(stream = %row.id, part, path, "recording");
+                self.shared.publish(&row, "stream.recording", &json!({"part": part, "path": path}));
+                None
+            }
             News::Event(ReceiverEvent::Error { part, message }) => {
                 let row = self.active.row();
                 tracing::warn!(stream = %row.id, part, message, "receiver");

@@ -36,7 +36,13 @@ async fn all_ports_are_free(world: &World, agent: &Agent) {
 async fn a_stream_lives_from_start_to_stop() {
     let world = World::new(|_| {}).await;
     let (mut agent, mut live) = (world.agent(Manner::Willing).await, world.live().await);
-    let view = started(&world, &mut agent, &mut live).await;
+    let (status, started) = world.start_stream(&agent.sender, start_body()).await;
+    assert_eq!(status, StatusCode::CREATED, "{started}");
+    assert!(matches!(agent.command().await, Command::StreamStart(_)));
+    // Its first packet makes the file, and then the stream live.
+    let made = |news: &Value| news["part"] == "record" && news["path"] == started["recording"];
+    live.until("stream.recording", made).await;
+    let view = live.state(StreamLife::Live).await;
     assert_eq!((view.ports.as_slice(), view.observed), (&[15_000][..], true));
     live.until("stream.receiver_stats", |stats: &Value| stats["delivered_packets"] != 0).await;
     let (_, listed) = world.call(Method::GET, "/api/streams", None).await;

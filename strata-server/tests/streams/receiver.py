@@ -44,6 +44,8 @@ while True:
         if key.data == "udp":
             if key.fileobj.recv(2048) == b"crash":
                 os.kill(os.getpid(), 9)
+            if packets == 0 and "--record" in arg:
+                say({"event": "recording", "part": "record", "path": arg["--record"]})
             packets += 1
             last = time.monotonic()
         elif key.data == "accept":

@@ -115,9 +115,11 @@ pub struct ReceiveStats {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReceiveEvent {
-    /// The first byte came and this file was made for it.
+    /// The first byte came and a file was made for it.
     Recording {
-        /// Its name; not always the one that was asked for.
+        /// Which: `record`, or `output N`, counted from 1.
+        part: String,
+        /// The file; another name than the one asked for when that was taken.
         path: PathBuf,
     },
     /// An output failed; it is tried again, and the others go on.

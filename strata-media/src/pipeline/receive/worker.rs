@@ -191,7 +191,8 @@ impl Job {
         }
         let (writer, path) = FileWriter::create(path)?;
         self.file = Some(path.clone());
-        let _ = self.events.try_send(ReceiveEvent::Recording { path });
+        let part = lock(&self.stats).part.clone();
+        let _ = self.events.try_send(ReceiveEvent::Recording { part, path });
         Ok(Box::new(writer))
     }
 
