@@ -34,7 +34,7 @@ pub(super) enum Job {
 }
 
 impl StreamsDriver {
-    /// Runs until every [`Streams`] handle is dropped. Receivers stay.
+    /// Runs until every [`Streams`](super::Streams) handle is dropped. Receivers stay.
     pub async fn run(mut self) {
         let mut tasks = Tasks::default();
         for job in self.recovered.drain(..) {
