@@ -73,7 +73,11 @@ features:
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
 
+# Cargo takes a packaged crate of the same version for the same crate: without this, what an earlier run packaged
+# would stand in for the crates that others depend on.
 package:
+	@rm -rf $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/-*/strata-* \
+	  $(CRATES:%=$(TARGET_DIR)/debug/.fingerprint/%-*)
 	$(CARGO) package $(CARGOFLAGS) $(if $(CI),,--allow-dirty) $(CRATES:%=-p %)
 
 bench: ## criterion benches; the figures are explained in benches/README.md
