@@ -234,12 +234,19 @@ impl Users {
         row.filter(|row| fits && row.disabled_at.is_none()).ok_or(UserError::Credentials)
     }
 
-    /// The second half: the tokens of a user whose password fits.
+    /// The second half: the tokens of a user whose password fits. Checking it takes its time: a user that
+    /// was disabled or given another password meanwhile is refused.
+    ///
+    /// # Errors
+    /// [`UserError::Credentials`].
     pub(crate) async fn admit(&self, row: &UserRow) -> Result<LoginTokens, UserError> {
         let now = crate::clock::wall();
         let refresh = new_refresh_token();
         let expires = now.after(self.refresh_ttl);
-        self.store.insert_refresh_token(&secret_hash(refresh.expose()), &row.id, now, expires).await?;
+        let hash = secret_hash(refresh.expose());
+        if !self.store.insert_refresh_token(&hash, &row.id, row.token_epoch, now, expires).await? {
+            return Err(UserError::Credentials);
+        }
         self.tokens_of(row, refresh, now)
     }
 
@@ -251,10 +258,9 @@ impl Users {
         let now = crate::clock::wall();
         let next = new_refresh_token();
         let (hash, next_hash) = (secret_hash(token.expose()), secret_hash(next.expose()));
-        let user =
+        let row =
             self.store.rotate_refresh_token(&hash, &next_hash, now, now.after(self.refresh_ttl)).await??;
-        let row = self.store.user(&user).await?.filter(|row| row.disabled_at.is_none());
-        self.tokens_of(&row.ok_or(RefreshRefusal::Invalid)?, next, now)
+        self.tokens_of(&row, next, now)
     }
 
     fn tokens_of(&self, row: &UserRow, refresh: Secret, now: Timestamp) -> Result<LoginTokens, UserError> {
@@ -300,4 +306,32 @@ fn checked_password(password: &Secret) -> Result<(), UserError> {
         return Ok(());
     }
     Err(UserError::Invalid { field: "password", reason: "expected 8 to 1024 bytes" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_login_that_was_checked_before_its_tokens_were_revoked_gets_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let users =
+            Users::open(&Config { data_dir: dir.path().to_owned(), ..Config::default() }).await.unwrap();
+        let (email, password) = ("ann@example.com", || Secret::new("correct horse"));
+        let new =
+            NewUser { email: email.to_owned(), password: password(), role: Role::Viewer, account: None };
+        users.create(new).await.unwrap();
+
+        let checked = users.check(email, password()).await.unwrap();
+        users.set_password(email, Secret::new("another horse")).await.unwrap();
+        assert!(matches!(users.admit(&checked).await, Err(UserError::Credentials)));
+
+        let checked = users.check(email, Secret::new("another horse")).await.unwrap();
+        users.disable(email).await.unwrap();
+        assert!(matches!(users.admit(&checked).await, Err(UserError::Credentials)));
+        // Nor when it may log in again: what was revoked stays so.
+        users.enable(email).await.unwrap();
+        assert!(matches!(users.admit(&checked).await, Err(UserError::Credentials)));
+        users.login(email, Secret::new("another horse")).await.unwrap();
+    }
 }

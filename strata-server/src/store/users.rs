@@ -79,18 +79,6 @@ impl Store {
         row.map(UserRow::try_from).transpose()
     }
 
-    /// The user of an id, disabled or not.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn user(&self, id: &UserId) -> Result<Option<UserRow>, StoreError> {
-        let row: Option<Row> = sqlx::query_as("SELECT * FROM users WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(self.reader())
-            .await?;
-        row.map(UserRow::try_from).transpose()
-    }
-
     /// Every user, disabled ones too, oldest first.
     ///
     /// # Errors
@@ -173,7 +161,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Stores the first refresh token of a login; `hash` begins a family of its own.
+    /// Stores the first refresh token of a login; `hash` begins a family of its own. False when the user
+    /// was disabled, or its tokens were revoked, since its row was read: `epoch` is that row's.
     ///
     /// # Errors
     /// [`StoreError::Query`].
@@ -181,21 +170,27 @@ impl Store {
         &self,
         hash: &str,
         user: &UserId,
+        epoch: u64,
         now: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(INSERT_REFRESH)
-            .bind(hash)
-            .bind(hash)
-            .bind(user.as_str())
-            .bind(now.unix_millis())
-            .bind(expires_at.unix_millis())
-            .execute(self.writer())
-            .await?;
-        Ok(())
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "INSERT INTO refresh_tokens (hash, family, user_id, created_at, expires_at) \
+             SELECT $1, $1, id, $3, $4 FROM users \
+             WHERE id = $2 AND token_epoch = $5 AND disabled_at IS NULL",
+        )
+        .bind(hash)
+        .bind(user.as_str())
+        .bind(now.unix_millis())
+        .bind(expires_at.unix_millis())
+        .bind(epoch.cast_signed())
+        .execute(self.writer())
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 
-    /// Uses one refresh token and stores its successor, all or nothing. Reuse revokes the family.
+    /// Uses one refresh token and stores its successor, all or nothing. Reuse revokes the family. The user is
+    /// as of the same moment: what revokes its tokens comes wholly before or wholly after.
     ///
     /// # Errors
     /// [`StoreError`]; that the token does not refresh is the inner [`RefreshRefusal`].
@@ -205,7 +200,7 @@ impl Store {
         next_hash: &str,
         now: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<Result<UserId, RefreshRefusal>, StoreError> {
+    ) -> Result<Result<UserRow, RefreshRefusal>, StoreError> {
         let mut tx = self.writer().begin().await?;
         let used = sqlx::query(
             "UPDATE refresh_tokens SET used_at = $2 \
@@ -225,25 +220,43 @@ impl Store {
             if used_at.is_none() {
                 return Ok(Err(RefreshRefusal::Invalid));
             }
-            sqlx::query("UPDATE refresh_tokens SET revoked_at = $2 WHERE family = $1 AND revoked_at IS NULL")
-                .bind(&family)
-                .bind(now.unix_millis())
-                .execute(&mut *tx)
-                .await?;
+            revoke_family(&mut tx, &family, now).await?;
             tx.commit().await?;
             return Ok(Err(RefreshRefusal::Reused));
         }
-        sqlx::query(INSERT_REFRESH)
-            .bind(next_hash)
-            .bind(&family)
+        let user: Option<Row> = sqlx::query_as("SELECT * FROM users WHERE id = $1 AND disabled_at IS NULL")
             .bind(&user)
-            .bind(now.unix_millis())
-            .bind(expires_at.unix_millis())
-            .execute(&mut *tx)
+            .fetch_optional(&mut *tx)
             .await?;
+        let Some(user) = user else { return Ok(Err(RefreshRefusal::Invalid)) };
+        let user = UserRow::try_from(user)?;
+        sqlx::query(
+            "INSERT INTO refresh_tokens (hash, family, user_id, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(next_hash)
+        .bind(&family)
+        .bind(user.id.as_str())
+        .bind(now.unix_millis())
+        .bind(expires_at.unix_millis())
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
-        Ok(Ok(parse("refresh_tokens.user_id", &user)?))
+        Ok(Ok(user))
     }
+}
+
+async fn revoke_family(
+    tx: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+    family: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE refresh_tokens SET revoked_at = $2 WHERE family = $1 AND revoked_at IS NULL")
+        .bind(family)
+        .bind(now.unix_millis())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 async fn revoke_refresh_tokens(
@@ -258,9 +271,6 @@ async fn revoke_refresh_tokens(
         .await?;
     Ok(())
 }
-
-const INSERT_REFRESH: &str = "INSERT INTO refresh_tokens (hash, family, user_id, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5)";
 
 #[derive(sqlx::FromRow)]
 struct Row {
