@@ -63,6 +63,7 @@ impl Shared {
         });
         let life = Life::adopt(self.graces(&row), row.state, known, crate::clock::mono());
         let launch = self.launch(&row);
+        self.fleet.unobserved(&row.sender, &row.owner);
         let active = self.enlist(row, false);
         active.lock().holds_ports = holds_ports;
         let task = Task::new(Arc::clone(self), active, life, launch).adopting(receiver, ended);

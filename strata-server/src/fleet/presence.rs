@@ -59,6 +59,21 @@ impl Fleet {
         self.connection_lost(sender, connection.generation, why.cause(), crate::clock::wall());
     }
 
+    /// A stream of this sender was found running when the control plane came back, before agents connect:
+    /// the sender is not there, but not given up either. Nobody listens yet who would have to be told.
+    pub(crate) fn unobserved(&self, sender: &SenderId, owner: &UserId) {
+        loop {
+            let device = self.device_or_new(sender, owner);
+            let mut live = device.lock();
+            if !live.forgotten {
+                if live.connection.is_none() && live.revoked.is_none() {
+                    live.presence = Presence::Unobserved;
+                }
+                return;
+            }
+        }
+    }
+
     /// Looks again whether an unobserved sender's stream still runs; to be called when a stream is over.
     pub fn settle(&self, sender: &SenderId) {
         let Some(device) = self.device(sender) else { return };

@@ -248,11 +248,13 @@ async fn a_killed_control_plane_finds_its_receiver_again() {
     let adopted = world.stream(&before.id).await;
     assert_eq!((adopted.state, adopted.observed, &adopted.ports), (StreamLife::Live, false, &before.ports));
     assert_eq!(std::fs::read_dir(world.run_dir()).unwrap().filter(is_socket).count(), 1);
+    assert_eq!(world.presence(&agent.sender).await, json!("unobserved"));
 
     let mut live = world.live().await;
     let mut agent = agent.again(&world.agent_url(), Manner::Willing).await;
     agent.report(&[&before.id]);
     live.until("stream.state", |view: &StreamView| view.observed).await;
+    assert_eq!(world.presence(&agent.sender).await, json!("online"));
     live.until("stream.receiver_stats", |stats: &Value| stats["delivered_packets"] != 0).await;
     let other = world.agent(Manner::Willing).await;
     let (status, _) = world.start_stream(&other.sender, start_body()).await;
@@ -260,6 +262,21 @@ async fn a_killed_control_plane_finds_its_receiver_again() {
     assert_eq!(world.stop_stream(&agent.sender).await.0, StatusCode::ACCEPTED);
     assert!(matches!(agent.command().await, Command::StreamStop(_)));
     live.until("stream.state", |v: &StreamView| v.id == before.id && v.state == StreamLife::Ended).await;
+}
+
+#[tokio::test]
+async fn a_sender_that_does_not_come_back_after_a_restart_is_offline_when_its_stream_is_over() {
+    let mut world = World::new(|config| config.unobserved_grace_s = 1).await;
+    let (mut agent, mut live) = (world.agent(Manner::Willing).await, world.live().await);
+    started(&world, &mut agent, &mut live).await;
+    world.kill();
+    world.start().await;
+    let mut live = world.live().await;
+    assert_eq!(world.presence(&agent.sender).await, json!("unobserved"));
+    agent.media().stop();
+    live.state(StreamLife::Ended).await;
+    // It is told with the end of the stream, just after it.
+    while world.presence(&agent.sender).await != json!("offline") {}
 }
 
 #[tokio::test]

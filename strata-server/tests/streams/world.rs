@@ -150,6 +150,12 @@ impl World {
         serde_json::from_value(view).unwrap()
     }
 
+    pub(crate) async fn presence(&self, sender: &SenderId) -> Value {
+        let (status, view) = self.call(Method::GET, &format!("/api/senders/{sender}"), None).await;
+        assert_eq!(status, StatusCode::OK, "{view}");
+        view["presence"].clone()
+    }
+
     pub(crate) async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.running.as_ref().unwrap().address);
         self.http.get(url).send().await.unwrap().text().await.unwrap()
