@@ -228,11 +228,19 @@ impl TryFrom<Row> for StreamRow {
             latency_ms: u32::try_from(row.latency_ms)
                 .map_err(|e| StoreError::Corrupt { column: "streams.latency_ms", reason: e.to_string() })?,
             recording: row.recording,
-            receiver_stats: row.receiver_stats.as_deref().map(serde_json::from_str).transpose().map_err(
-                |e| StoreError::Corrupt { column: "streams.receiver_stats", reason: e.to_string() },
-            )?,
+            receiver_stats: row.receiver_stats.and_then(|text| stats(&row.id, &text)),
         })
     }
+}
+
+/// Statistics as they were written, maybe by another version: without them the rest of the row, and of the
+/// list it stands in, is as good.
+fn stats(stream: &str, text: &str) -> Option<ReceiverStats> {
+    serde_json::from_str(text)
+        .inspect_err(|error| {
+            tracing::warn!(stream, %error, "statistics of a stream in the database cannot be read; left out");
+        })
+        .ok()
 }
 
 /// A value as the wire writes it, which is a plain text for these types.
@@ -261,3 +269,48 @@ fn unless_taken(done: Result<bool, sqlx::Error>) -> Result<bool, StoreError> {
 
 /// Behind every stream's id in the order of bytes.
 const AFTER_ALL: &str = "str_~";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SenderRow;
+
+    #[tokio::test]
+    async fn statistics_that_cannot_be_read_are_left_out_and_the_stream_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("db")).await.unwrap();
+        let (sender, owner, at): (SenderId, UserId, _) =
+            ("snd_1".parse().unwrap(), "usr_1".parse().unwrap(), time(0));
+        let camera = SenderRow::new(sender.clone(), owner.clone(), "Camera".to_owned(), at);
+        store.insert_sender(&camera, "hash", at).await.unwrap();
+        let row = StreamRow {
+            id: "str_1".parse().unwrap(),
+            sender,
+            owner,
+            state: StreamLife::Live,
+            created_at: at,
+            live_at: None,
+            ended_at: None,
+            reason: None,
+            error: None,
+            presumed: false,
+            ports: vec![15_000],
+            latency_ms: 100,
+            recording: None,
+            receiver_stats: None,
+        };
+        assert!(store.insert_stream(&row).await.unwrap());
+        store
+            .update_stream(&StreamRow { receiver_stats: Some(ReceiverStats::default()), ..row.clone() })
+            .await
+            .unwrap();
+        let stats = async || store.streams(&Scope::All, Page::ALL).await.unwrap().remove(0).receiver_stats;
+        assert_eq!(stats().await, Some(ReceiverStats::default()));
+        sqlx::query("UPDATE streams SET receiver_stats = '{\"uptime\": 1}'")
+            .execute(store.writer())
+            .await
+            .unwrap();
+        assert_eq!(stats().await, None);
+        assert_eq!(store.unfinished_streams().await.unwrap(), [row]);
+    }
+}
