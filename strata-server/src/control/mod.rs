@@ -22,6 +22,7 @@ mod active;
 mod close;
 mod config;
 mod driver;
+mod forwards;
 mod inbox;
 mod life;
 mod logs;

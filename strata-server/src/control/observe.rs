@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::json;
 use strata_proto::control::{
     DeviceStatus, EndReason, ErrorCode, Fault, Presence, StreamEnded, StreamLife, StreamStats, StreamStop,
     StreamView,
@@ -34,6 +35,7 @@ impl Observer for Shared {
             tracing::error!(stream = %stream_id, error = %e, "end of a stream was not written down");
             Fault::new(ErrorCode::INTERNAL, "the end of the stream could not be stored")
         })?;
+        self.forwards.forget(sender, &stream_id);
         if let Some(active) = self.by_id(&stream_id).filter(|active| active.row().sender == *sender) {
             active.inbox.ended(reason, error);
         }
@@ -69,6 +71,7 @@ impl Observer for Shared {
     }
 
     async fn on_sender_removed(&self, sender: &SenderId) {
+        self.forwards.remove(sender);
         let Some(active) = self.of_sender(sender) else { return };
         active.inbox.stop(EndReason::ControlPlaneStop);
         let mut state = active.state.subscribe();
@@ -142,11 +145,26 @@ impl Shared {
         (row.ended_at, row.reason, row.error, row.presumed) = (None, None, None, false);
         let life = Life::revive(self.graces(&row), crate::clock::mono());
         let launch = self.launch(&row);
+        let forward = self.forwards.of(&row.sender, &row.id);
+        if row.forwards && forward.is_none() {
+            self.forward_lost(&row);
+        }
         let active = self.enlist(row, true);
-        let task = Task::new(Arc::clone(&self), active, life, launch);
+        let task = Task::new(Arc::clone(&self), active, life, launch).forwarding(forward);
         // Nobody receives jobs any more when the control plane shuts down: the next one takes it up.
         drop(self.jobs.send(Job::Run(Box::new(task))).await);
         Ok(true)
+    }
+
+    /// The destination was known to an earlier control plane only.
+    fn forward_lost(&self, row: &StreamRow) {
+        tracing::warn!(
+            stream = %row.id, sender = %row.sender,
+            "stream is taken up again, but no longer forwarded: where to was lost with a restart"
+        );
+        let message = "the stream runs again, but is no longer forwarded: stop it and start it anew";
+        let alert = json!({"code": "forward_lost", "message": message, "sender_id": row.sender});
+        self.publish(row, "alert", &alert);
     }
 }
 

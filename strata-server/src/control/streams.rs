@@ -18,6 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::active::{Active, view};
 use super::config::StreamsConfig;
 use super::driver::{Job, StreamsDriver};
+use super::forwards::Forwards;
 use super::life::Life;
 use super::plan::Plan;
 use super::ports::{PortPool, PortsExhausted};
@@ -88,6 +89,7 @@ pub(super) struct Shared {
     live: Mutex<Index>,
     pub(super) detached: CancellationToken,
     pub(super) totals: Totals,
+    pub(super) forwards: Forwards,
     pub(super) jobs: mpsc::Sender<Job>,
 }
 
@@ -161,6 +163,7 @@ impl Streams {
             live: Mutex::default(),
             detached: CancellationToken::new(),
             totals: Totals::default(),
+            forwards: Forwards::default(),
             jobs,
         });
         let recovered = shared.recover().await?;
@@ -206,13 +209,12 @@ impl Streams {
         let command = plan.command(row.id.clone(), &row.ports, &shared.hosts);
         let life = Life::start(shared.graces(&row), crate::clock::mono());
         let (starter, outcome) = oneshot::channel();
+        shared.forwards.keep(sender, &row.id, plan.forward.as_ref());
         let active = shared.enlist(row.clone(), true);
         drop(turn);
-        let task = Task::new(Arc::clone(shared), Arc::clone(&active), life, shared.launch(&row)).starting(
-            command,
-            plan.forward,
-            starter,
-        );
+        let task = Task::new(Arc::clone(shared), Arc::clone(&active), life, shared.launch(&row))
+            .forwarding(plan.forward)
+            .starting(command, starter);
         if shared.jobs.send(Job::Run(Box::new(task))).await.is_err() {
             return Err(StartError::ShuttingDown);
         }
@@ -343,6 +345,7 @@ impl Shared {
             ports,
             latency_ms: plan.latency_ms,
             recording: plan.record.then(|| self.recording(&id)),
+            forwards: plan.forward.is_some(),
             receiver_stats: None,
             id,
         }
@@ -394,6 +397,10 @@ impl Shared {
         index.by_id.remove(&row.id);
         if index.by_sender.get(&row.sender).is_some_and(|other| Arc::ptr_eq(other, active)) {
             index.by_sender.remove(&row.sender);
+        }
+        drop(index);
+        if !row.presumed {
+            self.forwards.forget(&row.sender, &row.id);
         }
     }
 

@@ -76,15 +76,19 @@ impl Task {
         &self.active
     }
 
-    /// What is sent to the agent, what the receiver forwards to, and who waits for the outcome.
+    /// Where the receiver that is launched forwards to.
+    pub(super) fn forwarding(mut self, forward: Option<Secret>) -> Self {
+        self.forward = forward;
+        self
+    }
+
+    /// What is sent to the agent, and who waits for the outcome.
     pub(super) fn starting(
         mut self,
         command: StreamStart,
-        forward: Option<Secret>,
         starter: oneshot::Sender<Result<(), StartError>>,
     ) -> Self {
         self.command = Some(command);
-        self.forward = forward;
         self.starter = Some(starter);
         self
     }

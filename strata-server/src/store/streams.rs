@@ -39,6 +39,8 @@ pub struct StreamRow {
     pub latency_ms: u32,
     /// File its receiver writes.
     pub recording: Option<String>,
+    /// Whether its receiver forwards it. Where to is not written down: it may hold a key.
+    pub forwards: bool,
     /// What its receiver last said; written down with each change of the state.
     pub receiver_stats: Option<ReceiverStats>,
 }
@@ -50,8 +52,8 @@ impl Store {
     /// [`StoreError`].
     pub async fn insert_stream(&self, stream: &StreamRow) -> Result<bool, StoreError> {
         let done = sqlx::query(
-            "INSERT INTO streams (id, sender_id, owner, state, created_at, ports, latency_ms, recording) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO streams (id, sender_id, owner, state, created_at, ports, latency_ms, recording, \
+             forwards) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(stream.id.as_str())
         .bind(stream.sender.as_str())
@@ -61,6 +63,7 @@ impl Store {
         .bind(ports_text(&stream.ports))
         .bind(i64::from(stream.latency_ms))
         .bind(&stream.recording)
+        .bind(i64::from(stream.forwards))
         .execute(self.writer())
         .await;
         unless_taken(done.map(|_| true))
@@ -201,6 +204,7 @@ struct Row {
     ports: String,
     latency_ms: i64,
     recording: Option<String>,
+    forwards: i64,
     receiver_stats: Option<String>,
 }
 
@@ -228,6 +232,7 @@ impl TryFrom<Row> for StreamRow {
             latency_ms: u32::try_from(row.latency_ms)
                 .map_err(|e| StoreError::Corrupt { column: "streams.latency_ms", reason: e.to_string() })?,
             recording: row.recording,
+            forwards: row.forwards != 0,
             receiver_stats: row.receiver_stats.and_then(|text| stats(&row.id, &text)),
         })
     }
@@ -297,6 +302,7 @@ mod tests {
             ports: vec![15_000],
             latency_ms: 100,
             recording: None,
+            forwards: false,
             receiver_stats: None,
         };
         assert!(store.insert_stream(&row).await.unwrap());

@@ -330,6 +330,55 @@ async fn a_stream_presumed_dead_is_taken_up_again_when_its_agent_reports_it() {
     assert_ne!(revived.recording, before.recording, "the first part is kept");
 }
 
+/// A stream that is forwarded, live.
+async fn forwarded(world: &World, agent: &mut Agent, live: &mut Live) -> StreamView {
+    let mut body = start_body();
+    body["platform_dest"] = json!("srt://live.example.com:9000");
+    let (status, view) = world.start_stream(&agent.sender, body).await;
+    assert_eq!(status, StatusCode::CREATED, "{view}");
+    assert!(matches!(agent.command().await, Command::StreamStart(_)));
+    // The stand-in's answer to whoever tells it where to.
+    live.until("alert", |alert: &Value| alert["code"] == "receiver_error").await;
+    live.state(StreamLife::Live).await
+}
+
+#[tokio::test]
+async fn a_stream_that_is_taken_up_again_is_forwarded_again() {
+    let world = World::new(|config| config.unobserved_grace_s = 1).await;
+    let (mut agent, mut live) = (world.agent(Manner::Willing).await, world.live().await);
+    let before = forwarded(&world, &mut agent, &mut live).await;
+    let (media, url) = (agent.media(), world.agent_url());
+    let hung_up = agent.hang_up();
+    media.stop();
+    live.state(StreamLife::Ended).await;
+
+    let agent = hung_up.again(&url, Manner::Willing).await;
+    media.start(&format!("{}:{}", world.config.bind, before.ports[0]));
+    agent.report(&[&before.id]);
+    live.until("alert", |alert: &Value| alert["code"] == "receiver_error").await;
+    assert_eq!(live.state(StreamLife::Live).await.id, before.id);
+}
+
+#[tokio::test]
+async fn that_a_stream_is_not_forwarded_again_after_a_restart_is_said() {
+    let mut world = World::new(|config| config.unobserved_grace_s = 1).await;
+    let (mut agent, mut live) = (world.agent(Manner::Willing).await, world.live().await);
+    let before = forwarded(&world, &mut agent, &mut live).await;
+    world.kill();
+    world.start().await;
+    let mut live = world.live().await;
+    let (media, hung_up) = (agent.media(), agent.hang_up());
+    media.stop();
+    live.state(StreamLife::Ended).await;
+
+    let agent = hung_up.again(&world.agent_url(), Manner::Willing).await;
+    media.start(&format!("{}:{}", world.config.bind, before.ports[0]));
+    agent.report(&[&before.id]);
+    let lost = live.until("alert", |alert: &Value| alert["code"] == "forward_lost").await;
+    assert_eq!(lost["sender_id"], json!(agent.sender));
+    assert_eq!(live.state(StreamLife::Live).await.id, before.id);
+}
+
 #[tokio::test]
 async fn a_stream_that_its_agent_no_longer_runs_fails() {
     let world = World::new(|_| {}).await;

@@ -57,6 +57,7 @@ impl Rig {
             ports: vec![15_000],
             latency_ms: 100,
             recording: None,
+            forwards: false,
             receiver_stats: None,
         }
     }
