@@ -19,7 +19,7 @@ pub struct Config {
     /// Where database, keys and recordings live (default `/var/lib/strata`).
     pub data_dir: PathBuf,
     /// How agents and people reach this control plane, such as `https://control.example.com`
-    /// (default `https://localhost:8443`).
+    /// (default `https://localhost:8443`): https only, and nothing after the port.
     pub public_url: Url,
     /// Issuer of session tokens (default `strata-control`).
     pub name: String,
@@ -76,9 +76,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the first key that cannot be served.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !matches!(self.public_url.scheme(), "https" | "http") || !self.public_url.has_host() {
-            return Err(ConfigError::new("public_url", "expected https://host[:port]"));
-        }
+        check_public(&self.public_url)?;
         self.session.check()?;
         self.fleet.check()?;
         self.http.check()?;
@@ -91,9 +89,8 @@ impl Config {
     pub fn agent_url(&self) -> Url {
         let mut url = self.public_url.clone();
         // Both are special schemes, so the change is always allowed.
-        let _ = url.set_scheme(if url.scheme() == "http" { "ws" } else { "wss" });
+        let _ = url.set_scheme("wss");
         url.set_path("/agent/ws");
-        url.set_query(None);
         url
     }
 }
@@ -333,6 +330,19 @@ fn at_least(key: &str, value: u64, least: u64) -> Result<(), ConfigError> {
     Err(ConfigError::new(key, format!("is {value}, must be at least {least}")))
 }
 
+/// Agents connect by TLS only, and to a path of their own: whatever else the address says would be dropped.
+fn check_public(url: &Url) -> Result<(), ConfigError> {
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    let reason = match (url.scheme(), url.has_host()) {
+        ("http", _) => "is http://, but agents connect by TLS only; expected https://host[:port]",
+        ("https", true) if bare && anonymous => return Ok(()),
+        ("https", true) => "says more than where it is; expected https://host[:port] and nothing else",
+        _ => "expected https://host[:port]",
+    };
+    Err(ConfigError::new("public_url", reason))
+}
+
 fn default_url() -> Url {
     #[expect(clippy::expect_used, reason = "a constant")]
     Url::parse("https://localhost:8443").expect("a valid address")
@@ -353,6 +363,28 @@ mod tests {
     fn an_unknown_key_of_a_section_is_named_with_its_section() {
         let error = Config::from_toml("[streams]\nrecrd = true").unwrap_err();
         assert_eq!(error.key, "streams.recrd");
+    }
+
+    #[test]
+    fn a_public_url_that_agents_cannot_use_is_refused() {
+        let check = |url: &str| Config::from_toml(&format!("public_url = \"{url}\""));
+        for url in [
+            "http://control.example.com",
+            "https://control.example.com/strata",
+            "https://control.example.com/?a=b",
+            "https://control.example.com/#a",
+            "https://ann@control.example.com",
+            "wss://control.example.com",
+            "mailto:ann@example.com",
+        ] {
+            assert_eq!(check(url).unwrap_err().key, "public_url", "{url}");
+        }
+        for (url, agents) in [
+            ("https://control.example.com", "wss://control.example.com/agent/ws"),
+            ("https://[2001:db8::1]:8443/", "wss://[2001:db8::1]:8443/agent/ws"),
+        ] {
+            assert_eq!(check(url).unwrap().agent_url().as_str(), agents);
+        }
     }
 
     #[test]
