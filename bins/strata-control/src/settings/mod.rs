@@ -82,7 +82,7 @@ impl Settings {
         let mut table: Table = text.parse().with_context(|| place.to_owned())?;
         let mut overrides = Vec::new();
         for (name, value) in variables {
-            let Some(key) = name.strip_prefix(PREFIX).filter(|key| *key != "CONFIG") else { continue };
+            let Some(key) = own_key(&name) else { continue };
             let key = key.to_ascii_lowercase().replace("__", ".");
             set(&mut table, &key, &value).with_context(|| variable(&name))?;
             overrides.push((name, key));
@@ -150,6 +150,16 @@ fn variables() -> anyhow::Result<Vec<(String, String)>> {
         Err(_) => bail!("{}: is not UTF-8", variable(&name)),
     })
     .collect()
+}
+
+/// The key in the name of a variable. None for `STRATA_CONTROL_CONFIG`, and for what Kubernetes sets in every
+/// container when a service is called `strata-control`, or begins so: `…_SERVICE_HOST`, `…_PORT`,
+/// `…_PORT_8443_TCP_ADDR` and the like.
+fn own_key(name: &str) -> Option<&str> {
+    let key = name.strip_prefix(PREFIX).filter(|key| *key != "CONFIG")?;
+    let service = name.contains("_SERVICE_") || name.contains("_PORT_") || name.ends_with("_PORT");
+    // Two underscores stand for the dot after a section, so that it is meant for this program.
+    (!service || key.contains("__")).then_some(key)
 }
 
 /// Sets `section.key`. A value that is TOML (a number, true, a list) is taken as such, others as text.

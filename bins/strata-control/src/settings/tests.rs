@@ -73,6 +73,23 @@ fn a_variable_is_blamed_for_what_it_set_and_the_file_for_the_rest() {
 }
 
 #[test]
+fn variables_of_a_kubernetes_service_are_none_of_ours() {
+    let service = [
+        ("STRATA_CONTROL_SERVICE_HOST", "10.0.0.1"),
+        ("STRATA_CONTROL_SERVICE_PORT", "8443"),
+        ("STRATA_CONTROL_SERVICE_PORT_HTTPS", "8443"),
+        ("STRATA_CONTROL_PORT", "tcp://10.0.0.1:8443"),
+        ("STRATA_CONTROL_PORT_8443_TCP", "tcp://10.0.0.1:8443"),
+        ("STRATA_CONTROL_PORT_8443_TCP_ADDR", "10.0.0.1"),
+        ("STRATA_CONTROL_MEDIA_SERVICE_HOST", "10.0.0.2"),
+        ("STRATA_CONTROL_MEDIA_PORT", "udp://10.0.0.2:15000"),
+    ];
+    parse("", &service).unwrap();
+    let error = parse("", &[("STRATA_CONTROL_STREAMS__PORT", "1-2")]).unwrap_err();
+    assert!(error.contains("streams.port: unknown field"), "{error}");
+}
+
+#[test]
 fn devices_are_led_astray_by_a_local_name_only_when_others_may_connect() {
     for (listen, public, astray) in [
         ("0.0.0.0:8443", "https://localhost:8443", true),
