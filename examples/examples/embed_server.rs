@@ -5,6 +5,8 @@
 //! ADMIN_PASSWORD='a long one' cargo run -p strata-examples --example embed_server -- ./embed-data
 //! curl --cacert ./embed-data/tls/ca.crt https://localhost:8443/my/senders
 //! ```
+//!
+//! A second argument is the address to listen at, `127.0.0.1:8443` when absent; its port 0 takes a free one.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -26,13 +28,19 @@ use tokio::sync::watch;
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let data_dir = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("embed-data"), PathBuf::from);
+    let listen = std::env::args().nth(2).unwrap_or_else(|| "127.0.0.1:8443".to_owned());
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     #[expect(clippy::disallowed_methods, reason = "the program reads the clock, the library is told")]
     let now = SystemTime::now().into();
     let identity = Identity::from_own_ca(&data_dir.join("tls"), &names, now)?;
 
+    // Where agents and people find it is known once it has its port.
+    let listener = TcpListener::bind(&listen).await.with_context(|| listen.clone())?;
+    let address = listener.local_addr()?;
+    let public_url = format!("https://localhost:{}", address.port()).parse()?;
+
     // The control plane: a handle to use, a driver to run wherever you like.
-    let config = Config { data_dir, ca: identity.ca(), ..Config::default() };
+    let config = Config { data_dir, public_url, ca: identity.ca(), ..Config::default() };
     let (server, driver) = Server::load(config).await?;
     tokio::spawn(driver.run());
     first_user(&server).await?;
@@ -42,8 +50,7 @@ async fn main() -> anyhow::Result<()> {
     let mine = Router::new().route("/my/senders", get(senders)).with_state(server.clone());
     let app = mine.merge(server.router());
 
-    let listener = TcpListener::bind("127.0.0.1:8443").await.context("port 8443 of localhost")?;
-    println!("listening https://{}", listener.local_addr()?);
+    println!("listening https://{address}");
     let (_renewals, tls) = watch::channel(identity.server_config()?);
     let stop = async { drop(tokio::signal::ctrl_c().await) };
     tls::Server::new(listener, tls, app, ServeLimits::default()).run(stop).await;

@@ -1,11 +1,21 @@
-//! The two small agents as processes, with a real control plane in the test's own.
+//! The examples as processes: the two small agents with a real control plane in the test's own, and the embedded
+//! control plane with a client.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "the control plane's certificate needs the time")]
+#![expect(clippy::disallowed_types, reason = "a test dials")]
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use strata_proto::control::{InterfacesScan, InterfacesScanResult, LogsGet, LogsGetResult, Role, Topic};
 use strata_proto::id::{SenderId, UserId};
@@ -127,6 +137,41 @@ async fn own_event_loop_joins_and_answers() {
     assert_eq!(log.lines.len(), 1);
     // What it does not list, the control plane does not even ask.
     assert!(control.server.fleet().request(&sender, InterfacesScan {}, PATIENCE).await.is_err());
+}
+
+/// Status line and body that `path` answers to whoever trusts the CA in `ca`.
+fn get(address: &str, ca: &Path, path: &str) -> (String, String) {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let tls = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let tcp = TcpStream::connect(address).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(tls, tcp);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn embed_server_serves_the_control_plane_and_routes_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(examples().join("embed_server"));
+    command.arg(directory.path()).arg("127.0.0.1:0").env("ADMIN_PASSWORD", "correct horse battery staple");
+    let mut example = Example(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(example.0.stdout.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    let address = line.strip_prefix("listening https://").unwrap_or_else(|| panic!("{line}"));
+    let ca = directory.path().join("tls/ca.crt");
+    let (status, health) = get(address, &ca, "/healthz");
+    assert_eq!(status, "HTTP/1.1 200 OK", "{health}");
+    assert_eq!(get(address, &ca, "/my/senders"), ("HTTP/1.1 200 OK".to_owned(), "[]".to_owned()));
+    let (status, refused) = get(address, &ca, "/api/senders");
+    assert_eq!(status, "HTTP/1.1 401 Unauthorized", "{refused}");
 }
 
 /// Far longer than it takes.
