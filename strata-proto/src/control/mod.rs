@@ -44,12 +44,13 @@ pub use message::{AgentMessage, CommandProgress, ControlMessage, Message};
 pub use receiver::{ReceiverCommand, ReceiverEvent, ReceiverLinkStats, ReceiverOutput, ReceiverStats};
 pub use reply::{ErrorCode, Fault, Reply};
 pub use rest::{
-    LoginRequest, LoginTokens, Presence, Problem, RefreshRequest, Role, SenderCreate, SenderCreated,
-    SenderUpdate, SenderView, StartLink, StartStream, StopStream, StreamLife, StreamView, UserView,
+    LATENCY_MS, LoginRequest, LoginTokens, Presence, Problem, RefreshRequest, Role, SenderCreate,
+    SenderCreated, SenderUpdate, SenderView, StartLink, StartStream, StopStream, StreamLife, StreamView,
+    UserView,
 };
 pub use stream::{
-    Encoder, EndReason, LinkState, LinkStats, ParseResolutionError, Resolution, Source, SourceMode,
-    StreamEnded, StreamStats,
+    BITRATE_KBPS, Encoder, EndReason, LinkState, LinkStats, ParseResolutionError, Resolution, Source,
+    SourceMode, StreamEnded, StreamStats,
 };
 
 /// The version of the envelope this crate writes; a message without one has this version.

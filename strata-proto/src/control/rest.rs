@@ -1,5 +1,7 @@
 //! Bodies of the REST API (`control.md` §5).
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -170,17 +172,20 @@ pub struct StartStream {
     /// How packets are spread over links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<super::Scheduler>,
-    /// Playout latency of the receiver, ms, 10 to 30 000 (the server's default when absent).
+    /// Playout latency of the receiver, ms, within [`LATENCY_MS`] (the server's default when absent).
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "range::setting::<10, 30000, _>"
+        deserialize_with = "range::setting::<{ *LATENCY_MS.start() }, { *LATENCY_MS.end() }, _>"
     )]
     pub latency_ms: Option<u32>,
     /// Write the stream to a file on the server (the server's default when absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<bool>,
 }
+
+/// What the playout latency of a stream may be, ms: what both ends of a link take as their buffer.
+pub const LATENCY_MS: RangeInclusive<u32> = 50..=30_000;
 
 /// One link of a stream to be started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

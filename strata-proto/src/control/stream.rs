@@ -1,6 +1,7 @@
 //! What a stream is made of, and what it reports (`control.md` §4).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -106,7 +107,7 @@ impl<'de> Deserialize<'de> for Resolution {
 /// How pictures are encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoder {
-    /// Video bitrate, kbit/s, 1 to 1 000 000.
+    /// Video bitrate, kbit/s, 1 to 1 000 000 on the wire; a stream is started with one of [`BITRATE_KBPS`].
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -124,6 +125,9 @@ pub struct Encoder {
     )]
     pub keyint_max: Option<u32>,
 }
+
+/// Video bitrates that a stream can be started with, kbit/s.
+pub const BITRATE_KBPS: RangeInclusive<u32> = 50..=200_000;
 
 /// `stream.stats`: once per second while streaming.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

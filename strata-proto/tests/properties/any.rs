@@ -10,12 +10,12 @@ use strata_proto::control::{
     Command, CommandCancel, CommandKind, CommandProgress, ConfigGet, ConfigSet, ConfigUpdate, ControlMessage,
     DestinationCreate, DeviceStatus, DiagnosticsKind, DiagnosticsNetwork, Encoder, EncoderUpdate, EndReason,
     Envelope, ErrorCode, Fault, FilesList, InputStatus, InterfaceAction, InterfaceCommand, InterfaceState,
-    InterfaceType, InterfacesScan, LinkPriority, LinkState, LinkStats, LiveEvent, LiveFrame, LiveRequest,
-    Login, LoginResponse, LogsGet, MediaDelete, MediaInput, NetworkInterface, Platform, PowerAction,
-    PowerCommand, Presence, Problem, ReceiverCommand, ReceiverEvent, ReceiverLinkStats, ReceiverOutput,
-    ReceiverStats, Reply, Resolution, SavedMedia, Scheduler, SenderView, Source, SourceMode, SourceSwitch,
-    StartLink, StartStream, StreamEnded, StreamLife, StreamStart, StreamState, StreamStats, StreamStop,
-    StreamView, Topic,
+    InterfaceType, InterfacesScan, LATENCY_MS, LinkPriority, LinkState, LinkStats, LiveEvent, LiveFrame,
+    LiveRequest, Login, LoginResponse, LogsGet, MediaDelete, MediaInput, NetworkInterface, Platform,
+    PowerAction, PowerCommand, Presence, Problem, ReceiverCommand, ReceiverEvent, ReceiverLinkStats,
+    ReceiverOutput, ReceiverStats, Reply, Resolution, SavedMedia, Scheduler, SenderView, Source, SourceMode,
+    SourceSwitch, StartLink, StartStream, StreamEnded, StreamLife, StreamStart, StreamState, StreamStats,
+    StreamStop, StreamView, Topic,
 };
 use strata_proto::id::{MessageId, SenderId, StreamId, UserId};
 use strata_proto::time::Timestamp;
@@ -149,7 +149,7 @@ any_struct! {
     }
     pub(crate) start_stream -> StartStream {
         source: source(), encoder: encoder(), platform_dest: of(secret()), links: of(vec(start_link(), 0..3)),
-        scheduler: of(scheduler()), latency_ms: of(10u32..=30_000), record: of(any::<bool>()),
+        scheduler: of(scheduler()), latency_ms: of(LATENCY_MS), record: of(any::<bool>()),
     }
     start_link -> StartLink { interface: of(text()), }
     pub(crate) sender_view -> SenderView {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use strata_proto::control::LATENCY_MS;
 
 use super::{Graces, PortPool};
 use crate::config::ConfigError;
@@ -81,7 +82,8 @@ impl StreamsConfig {
             return Err(ConfigError::new(key, "expected a host name or address without scheme and port"));
         }
         if !LATENCY_MS.contains(&self.latency_ms) {
-            let reason = format!("is {}, must be from 50 to 30000", self.latency_ms);
+            let (least, most) = LATENCY_MS.into_inner();
+            let reason = format!("is {}, must be from {least} to {most}", self.latency_ms);
             return Err(ConfigError::new("streams.latency_ms", reason));
         }
         let seconds = [
@@ -157,6 +159,4 @@ fn port_range<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RangeInclusi
     })
 }
 
-/// What a receiver's playout latency may be, ms.
-pub(super) const LATENCY_MS: RangeInclusive<u32> = 50..=30_000;
 const RECEIVER: &str = "strata-receiver";

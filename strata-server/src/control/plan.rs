@@ -1,13 +1,13 @@
 //! From a request to a plan: what is to be started, checked before anything is touched.
 
 use strata_proto::control::{
-    BondingConfig, BondingLink, DeviceStatus, Encoder, ErrorCode, Fault, InterfaceState, InterfaceType,
-    Scheduler, Source, SourceMode, StartStream, StreamStart,
+    BITRATE_KBPS, BondingConfig, BondingLink, DeviceStatus, Encoder, ErrorCode, Fault, InterfaceState,
+    InterfaceType, LATENCY_MS, Scheduler, Source, SourceMode, StartStream, StreamStart,
 };
 use strata_proto::id::StreamId;
 use strata_proto::token::Secret;
 
-use super::config::{LATENCY_MS, StreamsConfig, host_part};
+use super::config::{StreamsConfig, host_part};
 
 /// A stream to be started.
 #[derive(Debug, Clone)]
@@ -176,7 +176,7 @@ fn check_source(source: &Source) -> Result<(), Fault> {
 
 fn check_encoder(encoder: &Encoder) -> Result<(), Fault> {
     if let Some(bitrate) = encoder.bitrate_kbps {
-        in_range("encoder.bitrate_kbps", bitrate, 50..=100_000)?;
+        in_range("encoder.bitrate_kbps", bitrate, BITRATE_KBPS)?;
     }
     match &encoder.tune {
         Some(tune) if tune.is_empty() || tune.len() > 32 => {
@@ -237,13 +237,30 @@ mod tests {
             (json!({"source": {"mode": "test"}, "encoder": {"bitrate_kbps": 49}}), "encoder.bitrate_kbps"),
             (json!({"source": {"mode": "test"}, "links": []}), "links"),
             (json!({"source": {"mode": "test"}, "links": [{}, {"interface": ""}]}), "links[1].interface"),
-            (json!({"source": {"mode": "test"}, "latency_ms": 49}), "latency_ms"),
             (json!({"source": {"mode": "test"}, "platform_dest": "http://x/key"}), "platform_dest"),
         ] {
             assert_eq!(plan(body.clone()).err().as_deref(), Some(field), "{body}");
         }
         plan(json!({"source": {"mode": "test"}, "encoder": {"bitrate_kbps": 50}, "latency_ms": 50})).unwrap();
         plan(json!({"source": {"mode": "test"}, "links": [{}, {}, {}, {}, {}, {}, {}, {}]})).unwrap();
+    }
+
+    #[test]
+    fn what_the_wire_takes_as_latency_is_taken_and_nothing_else() {
+        for (latency, taken) in [(49, false), (50, true), (30_000, true), (30_001, false)] {
+            let wire = serde_json::from_value::<StartStream>(
+                json!({"source": {"mode": "test"}, "latency_ms": latency}),
+            );
+            assert_eq!(wire.is_ok(), taken, "{latency}");
+            let body = StartStream { latency_ms: Some(latency), ..StartStream::default() };
+            assert_eq!(Plan::new(body, None, &StreamsConfig::default()).is_ok(), taken, "{latency}");
+            let config = StreamsConfig { latency_ms: latency, ..StreamsConfig::default() };
+            assert_eq!(config.check().is_ok(), taken, "{latency}");
+        }
+        for (kbps, taken) in [(49, false), (50, true), (200_000, true), (200_001, false)] {
+            let found = plan(json!({"source": {"mode": "test"}, "encoder": {"bitrate_kbps": kbps}}));
+            assert_eq!(found.is_ok(), taken, "{kbps}");
+        }
     }
 
     #[test]
