@@ -104,6 +104,43 @@ fn a_total_outage_is_recovered_from() {
     assert_eq!(world.seen.accounted(), world.seen.sent);
 }
 
+/// All links are gone for five seconds, and payloads are given as the driver does: only while those before do not wait
+/// long. The stream is not held up, and what comes out is not older than the latency allows.
+#[test]
+fn a_total_outage_does_not_hold_up_the_stream() {
+    for count in [1, 2] {
+        let gone = |mut link: Config| {
+            link.outages = vec![Outage { start: SECOND * 10, length: SECOND * 5 }];
+            link
+        };
+        let links = [gone(link(8, 40)), gone(link(6, 60))];
+        let mut world = World::new(33, &links[..count], 4_000_000, SECOND);
+        world.patience = Some(SECOND / 4);
+        world.run(SECOND * 15);
+        let stats = world.sender.stats(world.now);
+        assert!(stats.links.iter().all(|link| link.state == LinkState::Dead), "{stats:#?}");
+        assert!(stats.discarded > 1000 && stats.pending_ms <= 1060.0, "{stats:#?}");
+        // Only while the links were not yet known to be dead.
+        assert!(world.held_back < SECOND, "{:?}", world.held_back);
+        world.run(SECOND * 10).drain(SECOND * 3);
+        println!("{} {:?}", world.report(), world.held_back);
+        assert_eq!(world.seen.accounted(), world.seen.sent);
+        assert!(world.seen.latency.1 < MS * 1070, "{:?}", world.seen.latency);
+    }
+}
+
+/// A stream that ends while all links are gone has ended within its latency.
+#[test]
+fn a_stream_ends_in_a_total_outage() {
+    let outages = vec![Outage { start: SECOND * 5, length: SECOND * 1000 }];
+    let links = [40, 60].map(|ms| Config { outages: outages.clone(), ..link(6, ms) });
+    let mut world = World::new(34, &links, 4_000_000, SECOND);
+    world.patience = Some(SECOND / 4);
+    world.run(SECOND * 10).drain(MS * 1070);
+    assert!(world.sender.is_drained(world.now) && world.sender.wait(world.now).is_zero());
+    assert_eq!(world.sender.stats(world.now).pending, 0);
+}
+
 /// The receiver's clock runs 200 ppm fast or slow: 1.44 s in two hours.
 #[test]
 fn clocks_drift_for_two_hours() {

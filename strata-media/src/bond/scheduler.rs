@@ -105,20 +105,20 @@ impl Scheduler {
         latency: Duration,
     ) -> Option<Dispatch> {
         let mut ways = self.ways(now, links, backup, latency);
+        // Without a way, as by the best of those there were.
+        let base = ways.iter().map(|way| way.one_way).min();
+        let base = base.or_else(|| links.iter().map(Link::one_way).min()).unwrap_or_default();
+        // The receiver's latency starts with the way of an undelayed packet.
+        let deadline = self.params.discard_deadline.unwrap_or(latency + base);
+        self.discard_older(now, deadline);
         if ways.iter().all(|way| way.full) {
             return None;
         }
-        let base = ways.iter().map(|way| way.one_way).min().unwrap_or_default();
         let mut late = Vec::new();
         let mut found = None;
         for (&number, waiting) in self.waiting.iter().take(LOOK_AHEAD) {
             let age = now.saturating_duration_since(waiting.created);
-            // The receiver's latency starts with the way of an undelayed packet.
-            let deadline = self.params.discard_deadline.unwrap_or(latency + base);
-            let Some(left) = deadline.checked_sub(age) else {
-                late.push(number);
-                continue;
-            };
+            let left = deadline.saturating_sub(age);
             let Some(index) = choose(&ways, waiting, left) else { break };
             let way = &mut ways[index];
             // An answer that is overdue may have been lost: what might arrive is not given up for that.
@@ -141,6 +141,16 @@ impl Scheduler {
             self.waiting.remove(&dispatch.number);
         }
         found
+    }
+
+    /// What can no longer arrive in time is not waited with, whether there is a way for it or not.
+    fn discard_older(&mut self, now: Instant, deadline: Duration) {
+        while let Some(oldest) = self.waiting.first_entry()
+            && now.saturating_duration_since(oldest.get().created) > deadline
+        {
+            oldest.remove();
+            self.discarded += 1;
+        }
     }
 
     fn ways(&self, now: Instant, links: &[Link], backup: &[bool], latency: Duration) -> Vec<Way> {

@@ -202,11 +202,12 @@ impl Sender {
         })
     }
 
-    /// How long the oldest packet that was never sent has waited: a caller that can wait should, when this is
-    /// much.
+    /// How long the oldest packet that was never sent has waited for room on a link: a caller that can wait should,
+    /// when this is much. Nothing while there is no link to wait for: a live stream goes on, and its oldest packets
+    /// are discarded when they could no longer arrive in time.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Duration {
-        self.scheduler.wait(now)
+        if candidates(&self.links).is_empty() { Duration::ZERO } else { self.scheduler.wait(now) }
     }
 
     /// Whether everything had its latency to be repeated in.

@@ -45,6 +45,10 @@ pub struct Stream {
     pub seen: Seen,
     /// How much faster the receiver's clock runs, parts per million.
     pub receiver_ppm: i64,
+    /// Payloads are given only while the oldest has waited less in the sender, as the driver does.
+    pub patience: Option<Duration>,
+    /// How long payloads were held back for that.
+    pub held_back: Duration,
     interval: Duration,
     next_payload: Instant,
     sender_due: Instant,
@@ -125,6 +129,8 @@ impl Stream {
             sender: bond::Sender::new(now, bond(seed, links, latency)),
             receiver: rist::Receiver::new(now, receiver),
             receiver_ppm: 0,
+            patience: None,
+            held_back: Duration::ZERO,
             interval: Duration::from_nanos(PAYLOAD as u64 * 8 * 1_000_000_000 / bps),
             next_payload: now,
             sender_due: now,
@@ -286,6 +292,11 @@ impl World {
 
     fn give(&mut self, index: usize) {
         let stream = &mut self.streams[index];
+        if stream.patience.is_some_and(|patience| stream.sender.wait(self.now) >= patience) {
+            stream.next_payload = self.now + MS;
+            stream.held_back += MS;
+            return;
+        }
         stream.next_payload += stream.interval;
         let mut payload = BytesMut::zeroed(PAYLOAD);
         (&mut payload[..]).put_u64(stream.seen.sent);
