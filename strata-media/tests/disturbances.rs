@@ -27,6 +27,23 @@ fn six_links_add_up() {
     assert!(world.report().shares.iter().all(|&share| share > 0.02));
 }
 
+/// 250 Mbit/s over five links of 60: each carries every fifth number, so that what is told of it has gaps. However much
+/// there is to tell, every datagram passes whole.
+#[test]
+fn feedback_of_fast_links_fits_into_datagrams() {
+    let links = [20, 30, 40, 50, 60].map(|ms| link(60, ms));
+    let mut world = World::new(35, &links, 250_000_000, MS * 500);
+    world.run(SECOND * 5);
+    let lost = world.seen.lost;
+    world.run(SECOND * 5);
+    let stats = world.sender.stats(world.now);
+    println!("{} {:?}\n{stats:#?}", world.report(), world.seen);
+    assert!(world.seen.longest_rtcp.1 > 1000 && world.seen.longest_rtcp.1 <= 1400, "{:?}", world.seen);
+    assert!(world.seen.longest_rtcp.0 <= 1400);
+    assert!(stats.links.iter().all(|link| link.state == LinkState::Live), "{stats:#?}");
+    assert_eq!(world.seen.lost, lost, "{:?}", world.seen);
+}
+
 /// One of three links loses most of what it is given.
 #[test]
 fn a_bad_link_does_not_drag_the_others() {

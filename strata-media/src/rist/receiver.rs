@@ -15,7 +15,7 @@ use super::extension;
 use super::flow::{Flow, Outcome, Packet};
 use super::missing::{self, MAX_ENTRIES};
 use super::peers::{FORGET, Peer, Peers};
-use super::rtcp::{self, Compound, Loss, RELAYED, TAKES_FEEDBACK, Writer};
+use super::rtcp::{self, Compound, Loss, RELAYED, Run, TAKES_FEEDBACK, Writer};
 use super::rtp::{self, Header, RETRANSMISSION_BIT};
 use super::seed::Seed;
 use super::stats::{PathStats, ReceiverStats};
@@ -38,6 +38,9 @@ const SILENCE: Duration = Duration::from_millis(500);
 const PROBATION: u64 = 2;
 /// Source addresses of the stream that are remembered.
 const MAX_SOURCES: usize = 32;
+
+/// Longest datagram of feedback, bytes: it passes through any tunnel whole.
+const MAX_FEEDBACK: usize = 1200;
 
 /// How packets are asked for; senders support both (TR-06-1, 5.3.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -430,25 +433,32 @@ impl Receiver {
             if peers.is_empty() {
                 continue;
             }
-            let write = |relayed: bool| {
+            let start = |relayed: bool| {
                 let mut writer = Writer::new();
                 writer.receiver_report(self.ssrc, None);
                 writer.source_description(self.ssrc, &self.config.cname);
                 if relayed {
                     writer.capabilities(self.ssrc, RELAYED);
                 }
-                writer.congestion_feedback(self.ssrc, &runs, timestamp);
+                writer
+            };
+            let parts = rtcp::parts(runs, MAX_FEEDBACK - start(true).len() - Writer::FEEDBACK_LEN);
+            let write = |relayed: bool, part: &[Run]| {
+                let mut writer = start(relayed);
+                writer.congestion_feedback(self.ssrc, part, timestamp);
                 writer.finish()
             };
             for (link, to) in peers {
-                self.out.push_back(Output::Transmit { link, to, data: write(false) });
+                let data = parts.iter().map(|part| write(false, part));
+                self.out.extend(data.map(|data| Output::Transmit { link, to, data }));
             }
             // By the fastest other link too: reports are lost, and a slow link's come late.
             let other = |peer: &&Peer| peer.takes_feedback && !peer.is_at(source) && peer.is_well(now);
             let other = self.peers.confirmed().filter(other).min_by_key(|peer| peer.echo.srtt());
             if let Some(peer) = other {
                 let (link, to) = (peer.link, peer.addr);
-                self.out.push_back(Output::Transmit { link, to, data: write(true) });
+                let data = parts.iter().map(|part| write(true, part));
+                self.out.extend(data.map(|data| Output::Transmit { link, to, data }));
             }
         }
     }

@@ -90,6 +90,8 @@ pub struct Seen {
     pub wire: u64,
     /// RTCP bytes towards the receiver, and back.
     pub rtcp: (u64, u64),
+    /// Longest RTCP datagram, towards the receiver, and back.
+    pub longest_rtcp: (usize, usize),
     /// Longest time between two deliveries.
     pub longest_gap: Duration,
     /// Depends on every delivery and its time.
@@ -146,6 +148,7 @@ impl Stream {
                 latency: (Duration::MAX, Duration::ZERO),
                 wire: 0,
                 rtcp: (0, 0),
+                longest_rtcp: (0, 0),
                 longest_gap: Duration::ZERO,
                 digest: 0xcbf2_9ce4_8422_2325,
                 next: 0,
@@ -344,6 +347,7 @@ impl World {
                 }
                 bond_sender::Output::Rtcp { link, data } => {
                     stream.seen.rtcp.0 += data.len() as u64;
+                    stream.seen.longest_rtcp.0 = stream.seen.longest_rtcp.0.max(data.len());
                     let datagram = Datagram { stream: index, rtcp: true, data: data.into() };
                     self.links[link].0.push(self.now, datagram);
                 }
@@ -361,7 +365,9 @@ impl World {
             match self.streams[index].receiver.poll_output() {
                 rist_receiver::Output::Transmit { link, to, data } => {
                     assert_eq!(to.port(), 6001, "RTCP goes where RTCP came from");
-                    self.streams[index].seen.rtcp.1 += data.len() as u64;
+                    let seen = &mut self.streams[index].seen;
+                    seen.rtcp.1 += data.len() as u64;
+                    seen.longest_rtcp.1 = seen.longest_rtcp.1.max(data.len());
                     let datagram = Datagram { stream: index, rtcp: true, data: data.into() };
                     self.links[link].1.push(self.now, datagram);
                 }

@@ -19,6 +19,8 @@ const NO_OFFSET: u16 = 0x1fff;
 const RECEIVED: u16 = 0x8000;
 /// Bytes of a run without its packets.
 const RUN_HEADER: usize = 8;
+/// A run is not cut for fewer packets than that.
+const WORTHWHILE: usize = 16;
 
 /// Packets that follow each other in number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,41 @@ pub struct Run {
     pub first: u16,
     /// Per packet: how long before the report it arrived, in 1/1024 s; `None` if it did not.
     pub offsets: Vec<Option<u16>>,
+}
+
+impl Run {
+    /// Bytes on the wire.
+    fn len(&self) -> usize {
+        RUN_HEADER + self.offsets.len().next_multiple_of(2) * 2
+    }
+
+    /// Cuts off what comes after `count` packets.
+    fn split_off(&mut self, count: usize) -> Self {
+        let first = self.first.wrapping_add(count as u16);
+        Self { ssrc: self.ssrc, first, offsets: self.offsets.split_off(count) }
+    }
+}
+
+/// Parts of `runs`, in order, that have up to `room` bytes each, which is at least one run of two packets.
+pub(in crate::rist) fn parts(runs: Vec<Run>, room: usize) -> Vec<Vec<Run>> {
+    let room = room.max(RUN_HEADER + 4);
+    let (mut parts, mut part, mut left) = (Vec::new(), Vec::new(), room);
+    for mut run in runs {
+        while run.len() > left {
+            let count = left.saturating_sub(RUN_HEADER) / 4 * 2;
+            // A few packets are not worth the header of another run.
+            if count >= WORTHWHILE || part.is_empty() {
+                let rest = run.split_off(count);
+                part.push(std::mem::replace(&mut run, rest));
+            }
+            parts.push(std::mem::take(&mut part));
+            left = room;
+        }
+        left -= run.len();
+        part.push(run);
+    }
+    parts.extend((!part.is_empty()).then_some(part));
+    parts
 }
 
 /// A packet that arrived.
@@ -96,6 +133,9 @@ impl Iterator for Arrivals<'_> {
 }
 
 impl Writer {
+    /// Bytes of [`Writer::congestion_feedback`] without its runs.
+    pub const FEEDBACK_LEN: usize = 12;
+
     /// Which packets arrived until `timestamp`, the receiver's time in 1/65536 s (RFC 8888, 3.1). ECN is not told.
     pub fn congestion_feedback(&mut self, sender_ssrc: u32, runs: &[Run], timestamp: u32) {
         let words = |run: &Run| 2 + run.offsets.len().div_ceil(2);

@@ -9,6 +9,7 @@ mod feedback;
 
 pub use decode::{Blocks, Compound, Losses, Packet};
 pub use encode::Writer;
+pub(super) use feedback::parts;
 pub use feedback::{Arrival, Arrivals, MAX_OFFSET, Run};
 
 /// Packet type of a sender report.

@@ -49,6 +49,37 @@ fn congestion_feedback_is_byte_exact() {
     assert_eq!(arrived, expected);
 }
 
+/// Whatever the runs and the room are, the parts tell the same, and each fits.
+#[test]
+fn parts_of_feedback_fit_and_tell_everything() {
+    let run = |ssrc, first: u16, count: u16| Run {
+        ssrc,
+        first,
+        offsets: (0..count).map(|i| (i % 3 != 1).then_some(i)).collect(),
+    };
+    let runs = vec![run(2, 0xfff0, 700), run(2, 900, 1), run(2, 903, 37), run(3, 5, 2), run(3, 90, 640)];
+    let told = |runs: &[Run]| -> Vec<_> {
+        let bytes = written(|w| {
+            w.receiver_report(7, None);
+            w.congestion_feedback(7, runs, 1);
+        });
+        match Compound::parse(&bytes).unwrap().nth(1) {
+            Some(Ok(Packet::Feedback { arrivals, .. })) => {
+                arrivals.map(|a| (a.ssrc, a.sequence, a.offset)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    for room in [12, 13, 40, 100, 1160, 10_000] {
+        let parts = parts(runs.clone(), room);
+        for part in &parts {
+            let len = written(|w| w.congestion_feedback(7, part, 1)).len();
+            assert!(!part.is_empty() && len <= room + Writer::FEEDBACK_LEN, "{len} > {room}");
+        }
+        assert_eq!(parts.iter().flat_map(|part| told(part)).collect::<Vec<_>>(), told(&runs), "{room}");
+    }
+}
+
 /// A count that its packets do not fill.
 #[test]
 fn a_run_that_is_cut_is_refused() {
