@@ -8,7 +8,7 @@ use bytes::Bytes;
 use strata_media::bond::sender::{Input as SendInput, Output as SendOutput};
 use strata_media::bond::{BondConfig, BondLink, Sender};
 use strata_media::rist::receiver::{Input, Output};
-use strata_media::rist::rtcp::{Loss, Writer};
+use strata_media::rist::rtcp::{self, Compound, Loss, TAKES_FEEDBACK, Writer};
 use strata_media::rist::rtp::Header;
 use strata_media::rist::{Receiver, ReceiverConfig};
 
@@ -212,6 +212,40 @@ fn strangers_get_no_requests() {
     receiver.handle_input(now, Input::Rtcp { link: 0, from: peer(1), data: &report.finish() });
     let (_, peers) = received(&mut receiver);
     assert!(!peers.is_empty() && peers.iter().all(|&to| to == peer(1)), "{peers:?}");
+}
+
+/// A link whose address changes every second, as with a carrier's address translation: the last one is told what
+/// arrives as the first was.
+#[test]
+fn a_link_is_told_what_arrives_at_its_fortieth_address() {
+    let begin = start();
+    let mut receiver = Receiver::new(begin, ReceiverConfig::new(1, 1));
+    let mut report = Writer::new();
+    report.sender_report(SSRC, 1 << 33, 0, 1, 1);
+    report.source_description(SSRC, "sender");
+    report.capabilities(SSRC, TAKES_FEEDBACK);
+    let report = report.finish();
+    let mut told = [0; 40];
+    for i in 0..4000u16 {
+        let (now, host) = (begin + MS * 10 * u32::from(i), 1 + (i / 100) as u8);
+        let data = rtp(i, u32::from(i) * 900, SSRC);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(host), data });
+        if i % 10 == 0 {
+            receiver.handle_input(now, Input::Rtcp { link: 0, from: peer(host), data: &report });
+        }
+        loop {
+            match receiver.poll_output() {
+                Output::Transmit { to, data, .. } if to == peer(host) => {
+                    let mut packets = Compound::parse(&data).unwrap();
+                    let fed_back = packets.any(|packet| matches!(packet, Ok(rtcp::Packet::Feedback { .. })));
+                    told[usize::from(host) - 1] += usize::from(fed_back);
+                }
+                Output::Timeout(_) => break,
+                _ => {}
+            }
+        }
+    }
+    assert!(told.iter().all(|&told| told >= 8), "{told:?}");
 }
 
 /// Numbers as far apart as they can be: what is kept and asked for stays bounded.

@@ -29,6 +29,8 @@ pub(super) struct Source {
     due: Option<Instant>,
     unreported: usize,
     oldest: Instant,
+    /// When the last packet came.
+    pub(super) heard: Instant,
 }
 
 #[derive(Debug)]
@@ -41,11 +43,12 @@ struct Seen {
 
 impl Source {
     pub(super) fn new(now: Instant, link: usize, ip: IpAddr) -> Self {
-        Self { link, ip, arrivals: VecDeque::new(), due: None, unreported: 0, oldest: now }
+        Self { link, ip, arrivals: VecDeque::new(), due: None, unreported: 0, oldest: now, heard: now }
     }
 
     /// A packet came.
     pub(super) fn arrived(&mut self, now: Instant, ssrc: u32, sequence: u16, len: usize) {
+        self.heard = now;
         if self.arrivals.len() == MAX_ARRIVALS {
             self.arrivals.pop_front();
         }

@@ -301,16 +301,15 @@ impl Receiver {
         let (now, ip) = (self.now, from.ip());
         let known = self.sources.iter().position(|source| source.link == link && source.ip == ip);
         let index = known.unwrap_or_else(|| {
-            if self.sources.len() < MAX_SOURCES {
-                self.sources.push(Source::new(now, link, ip));
+            if self.sources.len() == MAX_SOURCES {
+                // A link that moved leaves the address it had.
+                let oldest = (0..MAX_SOURCES).min_by_key(|&index| self.sources[index].heard);
+                oldest.map(|index| self.sources.swap_remove(index));
             }
+            self.sources.push(Source::new(now, link, ip));
             self.sources.len() - 1
         });
-        let source = &mut self.sources[index];
-        // Beyond the limit, packets of strangers are told to nobody.
-        if source.link == link && source.ip == ip {
-            source.arrived(now, header.ssrc, header.sequence, len);
-        }
+        self.sources[index].arrived(now, header.ssrc, header.sequence, len);
     }
 
     fn count(&mut self, outcome: Outcome) {
