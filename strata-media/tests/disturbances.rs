@@ -196,6 +196,30 @@ fn a_receiver_that_starts_anew_joins_within_its_latency() {
     assert!(world.seen.delivered - delivered + 100 >= world.seen.sent - sent);
 }
 
+/// Another receiver takes over, whose clock has run ten minutes longer, and back: that is no queue of ten minutes.
+#[test]
+fn a_receiver_with_another_clock_is_no_queue() {
+    for count in [1, 2] {
+        let links = [link(8, 40), link(8, 60)];
+        let mut world = World::new(36, &links[..count], 5_000_000, SECOND);
+        world.patience = Some(SECOND / 4);
+        for uptime in [SECOND * 600, SECOND] {
+            world.run(SECOND * 10);
+            let (sent, delivered) = (world.seen.sent, world.seen.delivered);
+            world.replace_receiver(SECOND, uptime);
+            world.run(SECOND * 10);
+            let stats = world.sender.stats(world.now);
+            println!("{} {:?}", world.report(), stats);
+            assert!(stats.discarded == 0 && world.held_back.is_zero(), "{stats:#?}");
+            assert!(stats.links.iter().all(|link| link.queue_ms < 50.0), "{stats:#?}");
+            assert_eq!(world.seen.lost, 0);
+            // A latency's worth is held, and what was under way is not of the new receiver's stream.
+            let second = 5_000_000 / 8 / world::PAYLOAD as u64;
+            assert!(world.seen.delivered - delivered + second * 12 / 10 >= world.seen.sent - sent);
+        }
+    }
+}
+
 /// Two streams share two links, and there is enough for both.
 #[test]
 fn two_streams_share_the_links() {

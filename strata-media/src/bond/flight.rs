@@ -77,6 +77,8 @@ impl Fate {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Proof {
     pub(super) sent_at: Instant,
+    /// By the receiver's clock.
+    pub(super) arrived: Duration,
     /// Arrival by the receiver's clock less sending by ours, µs.
     pub(super) transit: i64,
     pub(super) rtt: Duration,
@@ -243,10 +245,16 @@ impl Flight {
         let left = sent.at.saturating_duration_since(self.epoch);
         Proof {
             sent_at: sent.at,
+            arrived: packet.at,
             transit: packet.at.as_micros() as i64 - left.as_micros() as i64,
             rtt: now.saturating_duration_since(sent.at).saturating_sub(packet.held),
             alone: sent.alone,
         }
+    }
+
+    /// The receiver's clock is another one, by which the newest packet arrived at `arrived`.
+    pub(super) fn other_clock(&mut self, arrived: Duration) {
+        self.last_arrival = Some(arrived);
     }
 
     /// Whether this arrival of a repeated packet was told of before. The same time is told with different roundings.

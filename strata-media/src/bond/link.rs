@@ -48,8 +48,11 @@ const FEEDBACK: Duration = Duration::from_millis(25);
 const UNTOLD: Duration = Duration::from_secs(1);
 /// Bytes that a link may have under way however little it carries: some packets, by which a recovery is seen.
 const LEAST_WINDOW: f64 = 6000.0;
-/// A delay that is so much less than the least was taken by another clock: the receiver started anew.
+/// A delay that is so much less than the least, µs, was taken by another clock: the receiver started anew. So was one that
+/// is above the least by more than the round trip: by a receiver that has run for longer, or our clock stood still.
 const OTHER_CLOCK: i64 = 2_000_000;
+/// Grain of arrival times, of both ends of a difference, µs.
+const GRAIN: i64 = 2000;
 /// The load of a link is what it was given in about this time: a few packets of a slow stream.
 const LOAD_TIME: f64 = 0.2;
 
@@ -338,8 +341,10 @@ impl Link {
             self.measure(now, newest.rtt);
         }
         let before = self.transit.is_some();
-        self.observe_transit(now, newest);
-        if before {
+        let same_clock = self.observe_transit(now, newest);
+        if !same_clock {
+            self.flight.other_clock(newest.arrived);
+        } else if before {
             let (queue, threshold) = (self.queue(), self.threshold());
             self.capacity.observe_arrivals(now, digest.span, digest.bytes, queue, threshold);
         }
@@ -347,19 +352,23 @@ impl Link {
         self.busy_until = self.flight.replay(newest.sent_at, busy, self.capacity.bps()).max(now);
     }
 
-    fn observe_transit(&mut self, now: Instant, newest: Proof) {
+    /// Whether it was taken by the same clock as those before.
+    fn observe_transit(&mut self, now: Instant, newest: Proof) -> bool {
         let threshold = self.threshold().as_micros() as i64;
-        match &mut self.transit {
-            Some(delay) => {
-                let above = newest.transit - delay.least();
-                if newest.alone && above > threshold || above < -OTHER_CLOCK {
-                    delay.rebase(now, newest.transit);
-                } else {
-                    delay.observe(now, newest.transit);
-                }
-            }
-            None => self.transit = Some(Delay::new(now, newest.transit)),
+        let Some(delay) = &mut self.transit else {
+            self.transit = Some(Delay::new(now, newest.transit));
+            return true;
+        };
+        let above = newest.transit - delay.least();
+        // What a packet waited in a queue is part of its round trip, by whichever link the answer came.
+        let most = newest.rtt.as_micros() as i64 + GRAIN;
+        let same_clock = (-OTHER_CLOCK..=most).contains(&above);
+        if !same_clock || newest.alone && above > threshold {
+            delay.rebase(now, newest.transit);
+        } else {
+            delay.observe(now, newest.transit);
         }
+        same_clock
     }
 
     fn measure(&mut self, now: Instant, sample: Duration) {

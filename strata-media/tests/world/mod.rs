@@ -45,6 +45,8 @@ pub struct Stream {
     pub seen: Seen,
     /// How much faster the receiver's clock runs, parts per million.
     pub receiver_ppm: i64,
+    /// How much longer than this world the receiver's clock has run.
+    pub receiver_ahead: Duration,
     /// Payloads are given only while the oldest has waited less in the sender, as the driver does.
     pub patience: Option<Duration>,
     /// How long payloads were held back for that.
@@ -131,6 +133,7 @@ impl Stream {
             sender: bond::Sender::new(now, bond(seed, links, latency)),
             receiver: rist::Receiver::new(now, receiver),
             receiver_ppm: 0,
+            receiver_ahead: Duration::ZERO,
             patience: None,
             held_back: Duration::ZERO,
             interval: Duration::from_nanos(PAYLOAD as u64 * 8 * 1_000_000_000 / bps),
@@ -239,6 +242,12 @@ impl World {
         self.seen.next = u64::MAX;
     }
 
+    /// Puts another receiver in place of this one, which has run for `uptime`.
+    pub fn replace_receiver(&mut self, latency: Duration, uptime: Duration) {
+        self.receiver_ahead = uptime;
+        self.restart_receiver(latency);
+    }
+
     pub fn stats(&self) -> ReceiverStats {
         self.receiver.stats(self.receiver_time(0))
     }
@@ -248,12 +257,12 @@ impl World {
         let since = self.now - self.start;
         let drift = since.as_nanos() as i64 / 1_000_000 * self.streams[stream].receiver_ppm;
         let drifted = (since.as_nanos() as i64 + drift) as u64;
-        self.start + Duration::from_nanos(drifted)
+        self.start + Duration::from_nanos(drifted) + self.streams[stream].receiver_ahead
     }
 
     /// When the receiver's clock will show `at`, or a bit later.
     fn world_time(&self, stream: usize, at: Instant) -> Instant {
-        let since = (at - self.start).as_nanos() as i64;
+        let since = (at - self.start).saturating_sub(self.streams[stream].receiver_ahead).as_nanos() as i64;
         let drift = since / 1_000_000 * self.streams[stream].receiver_ppm;
         let slack = if drift == 0 { 0 } else { 1_000_000 };
         self.start + Duration::from_nanos((since - drift + slack) as u64)
