@@ -3,7 +3,7 @@
 //! A link keeps the order of packets: one that did not arrive though a later one did is lost, unless the link is
 //! known to reorder; then it is given as long as that took before.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::rist::Received;
@@ -27,9 +27,12 @@ const MAX_REPEATS: usize = 256;
 pub(super) struct Flight {
     epoch: Instant,
     sent: VecDeque<Sent>,
+    /// Number, whether repeated, and place in `sent` counted from the first packet ever sent. What a peer names is found
+    /// by it, or not, at the same cost.
+    places: BTreeSet<(u64, bool, u64)>,
+    /// Packets that are no longer in `sent`.
+    popped: u64,
     bytes: u64,
-    /// Where the search for the next arrival starts.
-    cursor: usize,
     /// Nothing is known of packets from here on.
     frontier: usize,
     /// Arrivals of repeated packets that were told of lately.
@@ -102,8 +105,9 @@ impl Flight {
         Self {
             epoch: now,
             sent: VecDeque::new(),
+            places: BTreeSet::new(),
+            popped: 0,
             bytes: 0,
-            cursor: 0,
             frontier: 0,
             repeats: VecDeque::new(),
             last_arrival: None,
@@ -121,6 +125,7 @@ impl Flight {
             self.pop();
         }
         let alone = self.bytes == 0;
+        self.places.insert((number, repeat, self.popped + self.sent.len() as u64));
         self.bytes += u64::from(bytes);
         self.sent.push_back(Sent {
             number,
@@ -146,7 +151,8 @@ impl Flight {
             if sent.fate.is_open() {
                 self.bytes -= u64::from(sent.bytes);
             }
-            self.cursor = self.cursor.saturating_sub(1);
+            self.places.remove(&(sent.number, sent.repeat, self.popped));
+            self.popped += 1;
             self.frontier = self.frontier.saturating_sub(1);
         }
     }
@@ -271,21 +277,12 @@ impl Flight {
         false
     }
 
-    /// Packets arrive mostly in the order they were sent: the search goes on where it ended. Of repeated ones with the
-    /// same number the first that is waited for is taken.
-    fn find(&mut self, packet: &Received) -> Option<usize> {
-        if packet.repeat {
-            return self
-                .sent
-                .iter()
-                .position(|sent| sent.repeat && sent.number == packet.number && sent.fate != Fate::Arrived);
-        }
-        let is = |sent: &Sent| sent.number == packet.number && sent.repeat == packet.repeat;
-        let start = self.cursor.min(self.sent.len());
-        let mut indices = (start..self.sent.len()).chain((0..start).rev());
-        let index = indices.find(|&index| is(&self.sent[index]))?;
-        self.cursor = index + 1;
-        Some(index)
+    /// Of repeated ones with the same number the first that is waited for is taken.
+    fn find(&self, packet: &Received) -> Option<usize> {
+        let (number, repeat) = (packet.number, packet.repeat);
+        let places = self.places.range((number, repeat, 0)..=(number, repeat, u64::MAX));
+        let mut indices = places.map(|&(.., place)| (place - self.popped) as usize);
+        indices.find(|&index| !repeat || self.sent[index].fate != Fate::Arrived)
     }
 
     fn forget(&mut self, now: Instant) {
@@ -346,5 +343,49 @@ impl Flight {
         }
         let start = first.map_or(busy, |first| busy.max(first));
         start + Duration::from_secs_f64(bytes as f64 * 8.0 / bps)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn received(number: u64, repeat: bool) -> Received {
+        Received { number, repeat, at: MS * number as u32, held: MS }
+    }
+
+    /// A full link, of which a forged report tells what was never sent on it, over and over.
+    #[test]
+    fn what_was_never_sent_costs_little_to_look_for() {
+        let now = Instant::now();
+        let mut flight = Flight::new(now);
+        for number in 0..MAX_PACKETS as u64 + 500 {
+            flight.push(number * 2, false, now + MS * number as u32, 1344, Duration::ZERO);
+        }
+        assert_eq!(flight.places.len(), MAX_PACKETS);
+        let forged: Vec<_> = (0..2000).map(|i| received(i * 2 + 1, i % 2 == 0)).collect();
+        for _ in 0..1000 {
+            assert!(flight.digest(now, &forged, true).proven.is_none());
+        }
+        assert_eq!(flight.bytes(), MAX_PACKETS as u64 * 1344);
+    }
+
+    #[test]
+    fn packets_are_found_by_number_and_copies_in_their_order() {
+        let now = Instant::now();
+        let mut flight = Flight::new(now);
+        for (number, repeat) in [(7, false), (8, false), (7, true), (9, false), (7, true)] {
+            flight.push(number, repeat, now, 100, Duration::ZERO);
+        }
+        assert_eq!(flight.find(&received(9, false)), Some(3));
+        assert_eq!(flight.find(&received(9, true)), None);
+        // Twice the same copy is one.
+        flight.digest(now, &[received(7, false), received(7, true)], false);
+        assert_eq!(flight.find(&received(7, true)), Some(3));
+        flight.digest(now, &[Received { at: MS * 70, ..received(7, true) }], false);
+        assert_eq!((flight.find(&received(7, true)), flight.bytes()), (None, 200));
     }
 }
