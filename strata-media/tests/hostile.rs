@@ -74,6 +74,50 @@ fn forged_ranges_make_no_storm() {
     assert!(stats.requested <= 1000 * 4097, "{stats:?}");
 }
 
+/// Some packets, over and over: those lost more than once are worth two copies, and each of these counts. By two links,
+/// where what comes too late for a third try is sent on both.
+#[test]
+fn forged_requests_for_few_packets_make_no_more_of_them() {
+    for links in [1, 2] {
+        let mut now = start();
+        let mut config = BondConfig::new(vec![BondLink::default(); links], 1);
+        config.latency = MS * 20_000;
+        let mut sender = Sender::new(now, config);
+        let (mut given, mut repeated, mut twice) = (0, 0, 0);
+        let mut first = None;
+        for i in 0..4000 {
+            now += MS * 5;
+            if i < 500 {
+                given += 1;
+                sender.handle_input(now, SendInput::Payload(Bytes::from_static(&[0x47; 1316])));
+            } else if let Some(first) = first {
+                let few = request(sender.ssrc(), &[Loss { first, additional: 39 }]);
+                sender.handle_input(now, SendInput::Rtcp { link: i % links, data: &few });
+            }
+            sender.handle_input(now, SendInput::Timeout);
+            let mut numbers = Vec::new();
+            loop {
+                match sender.poll_output() {
+                    SendOutput::Rtp { media, .. } => {
+                        let number = u16::from_be_bytes([media.header[2], media.header[3]]);
+                        first.get_or_insert(number);
+                        numbers.extend((media.header[11] & 1 == 1).then_some(number));
+                    }
+                    SendOutput::Timeout(_) => break,
+                    _ => {}
+                }
+            }
+            repeated += numbers.len();
+            numbers.sort_unstable();
+            twice += numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        }
+        println!("{given} given, {repeated} repeated, {twice} of them with another copy");
+        assert!(twice > 50, "{twice}");
+        // Three copies of the first, and of the last.
+        assert!(repeated <= given + 6, "{repeated} for {given}");
+    }
+}
+
 #[test]
 fn requests_for_another_stream_or_for_nothing_are_refused() {
     let (mut sender, now) = sending(100);

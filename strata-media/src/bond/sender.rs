@@ -289,7 +289,12 @@ impl Sender {
     }
 
     fn send(&mut self, number: u64, link: usize, repeat: bool) {
-        let Some(media) = self.flow.take(self.now, number, link, repeat) else { return };
+        if let Some(media) = self.flow.take(self.now, number, link, repeat) {
+            self.transmit(number, link, repeat, media);
+        }
+    }
+
+    fn transmit(&mut self, number: u64, link: usize, repeat: bool, media: Media) {
         let len = media.len();
         self.links[link].sent(self.now, number, repeat, len);
         let counts = &mut self.counts[link];
@@ -378,8 +383,10 @@ impl Sender {
     /// Over another link each time.
     fn send_again(&mut self, number: u64, times: usize) {
         let links = candidates(&self.links);
-        if let Some(&link) = links.get(times % links.len().max(1)) {
-            self.send(number, link, true);
+        if let Some(&link) = links.get(times % links.len().max(1))
+            && let Some(media) = self.flow.take_unasked(self.now, number, link, true)
+        {
+            self.transmit(number, link, true, media);
         }
     }
 

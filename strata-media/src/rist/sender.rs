@@ -232,8 +232,8 @@ pub struct Sender {
     first_timestamp: u32,
     history: History,
     paths: Vec<Path>,
-    /// Payload bytes that may be repeated on request: as many as were sent, and no more saved up than are kept.
-    /// So nobody can make a sender send more than twice its stream.
+    /// Payload bytes that may be repeated: as many as were given, and no more saved up than are kept. Every copy is
+    /// charged, the first when it is asked for, so that nobody can make a sender repeat more than its stream.
     allowance: usize,
     counters: SenderCounters,
     out: VecDeque<Output>,
@@ -359,8 +359,25 @@ impl Sender {
         })
     }
 
-    /// The packet `number` for the wire, to be sent on `path` now; `None` when it is no longer kept.
+    /// The packet `number` for the wire, to be sent on `path` now; `None` when it is no longer kept, and when it is a
+    /// `repeat` and as much as was given has been repeated.
     pub fn take(&mut self, now: Instant, number: u64, path: usize, repeat: bool) -> Option<Media> {
+        let entry = self.history.get_mut(number)?;
+        // What was asked for is charged already; another copy is not.
+        if repeat && !entry.asked {
+            self.allowance = self.allowance.checked_sub(entry.payload.len())?;
+        }
+        self.take_unasked(now, number, path, repeat)
+    }
+
+    /// The same for a copy that nothing a peer does brings about, and that is not counted.
+    pub(crate) fn take_unasked(
+        &mut self,
+        now: Instant,
+        number: u64,
+        path: usize,
+        repeat: bool,
+    ) -> Option<Media> {
         let ssrc = self.ssrc | if repeat { RETRANSMISSION_BIT } else { 0 };
         let entry = self.history.get_mut(number)?;
         entry.last = Some((now, path));
@@ -415,9 +432,11 @@ impl Sender {
     fn reclaim(&mut self, path: usize, since: Instant) {
         for (number, entry) in self.history.iter_mut() {
             let there = entry.last.is_some_and(|(at, on)| on == path && at >= since);
-            if there && !entry.asked && entry.arrived.is_none() {
+            let len = entry.payload.len();
+            if there && !entry.asked && entry.arrived.is_none() && self.allowance >= len {
                 entry.asked = true;
-                let (created, len) = (entry.created, entry.payload.len());
+                self.allowance -= len;
+                let created = entry.created;
                 self.out.push_back(Output::Send { number, created, len, repeat: true, urgent: false });
             }
         }
