@@ -98,8 +98,8 @@ impl Source {
         runs
     }
 
-    /// Forgets what was told often enough.
-    fn turn(&mut self, now: Instant) {
+    /// Counts what there is as told, and forgets what was told often enough.
+    pub(super) fn turn(&mut self, now: Instant) {
         for seen in &mut self.arrivals {
             seen.told += 1;
         }

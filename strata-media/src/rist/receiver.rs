@@ -428,10 +428,11 @@ impl Receiver {
             let to = |peer: &&Peer| peer.takes_feedback && peer.is_at(source);
             let peers: Vec<_> =
                 self.peers.confirmed().filter(to).map(|peer| (peer.link, peer.addr)).collect();
-            let runs = source.report(now);
             if peers.is_empty() {
+                source.turn(now);
                 continue;
             }
+            let runs = source.report(now);
             let start = |relayed: bool| {
                 let mut writer = Writer::new();
                 writer.receiver_report(self.ssrc, None);
