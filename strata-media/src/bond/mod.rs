@@ -64,6 +64,9 @@ impl BondConfig {
 }
 
 /// How packets are spread over links. Changes take effect at once.
+///
+/// Nothing here sends packets twice beforehand. What was lost and has no time for a further try, or was sent three times, is
+/// sent by two links at once: that is recovery, not redundancy, and always on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SchedulerParams {
