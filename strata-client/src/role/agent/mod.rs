@@ -35,7 +35,7 @@ use strata_proto::control::{
 };
 
 pub use event::{Event, Events};
-pub use handle::{Context, Gone, Handle, Reporter};
+pub use handle::{Context, EndedError, Handle, Reporter};
 pub use run::{Driver, connect};
 
 /// What a vendor implements: one method per command.
@@ -71,7 +71,8 @@ pub trait Agent: Send + Sync + 'static {
     /// The state of the device, for `device.status`: asked for after each login, at each interval,
     /// and soon after [`Reporter::status_changed`]. `None` sends nothing.
     ///
-    /// At most one call runs at a time.
+    /// At most one call runs at a time. One that is not done within 30 s is dropped and logged; the
+    /// next interval asks again.
     async fn status(&self) -> Option<DeviceStatus> {
         None
     }

@@ -4,9 +4,10 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, pending};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -49,14 +50,21 @@ impl Work {
         let (agent, reporter) = (self.agent.clone(), self.reporter.clone());
         // Beside the session, not before it: the agent may wait for what the session does.
         self.status = Some(Box::pin(async move {
-            agent.started(reporter).await;
+            survive("started", async { agent.started(reporter).await }).await;
             None
         }));
     }
 
     /// What the agent can do, and what the framework does for it.
     pub(super) fn capabilities(&self) -> Vec<CommandKind> {
-        let mut capabilities = self.agent.capabilities();
+        let listed = catch_unwind(AssertUnwindSafe(|| self.agent.capabilities()));
+        let mut capabilities = listed.unwrap_or_else(|panic| {
+            tracing::error!(
+                text = words(&*panic),
+                "the agent's capabilities() panicked: it is taken to have none"
+            );
+            Vec::new()
+        });
         capabilities.push(CommandKind::CommandCancel);
         capabilities.sort_unstable();
         capabilities.dedup();
@@ -104,9 +112,14 @@ impl Work {
                 earlier.await;
             }
             if let Some(settings) = settings {
-                agent.logged_in(settings).await;
+                survive("logged_in", async { agent.logged_in(settings).await }).await;
             }
-            agent.status().await
+            let status = survive("status", async { agent.status().await });
+            let Ok(status) = tokio::time::timeout(STATUS_LIMIT, status).await else {
+                tracing::error!(limit = ?STATUS_LIMIT, "the agent's status() takes too long: it is dropped");
+                return None;
+            };
+            status.flatten()
         }));
     }
 
@@ -149,14 +162,95 @@ impl Work {
 
 /// A command that breaks must not take the others, and the session, with it.
 fn panicked(kind: CommandKind, panic: &(dyn Any + Send)) -> Reply {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    tracing::error!(%kind, text, "a command panicked");
+    tracing::error!(%kind, text = words(panic), "a command panicked");
     Reply::failed(Fault::new(ErrorCode::INTERNAL, format!("{kind} broke inside the agent")))
+}
+
+/// What the vendor's `method` gives, or `None` when it panics: that must not end the session.
+async fn survive<T>(method: &str, work: impl Future<Output = T>) -> Option<T> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.inspect_err(|panic| tracing::error!(method, text = words(&**panic), "the agent panicked")).ok()
+}
+
+/// What a panic says.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Work").field("commands", &self.commands.len()).finish_non_exhaustive()
+    }
+}
+
+/// Longest time for one [`Agent::status`]: three of the default status intervals of 10 s. A device that cannot say
+/// how it is within it hangs somewhere, and is asked anew.
+const STATUS_LIMIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// An agent in which everything breaks at first.
+    #[derive(Default)]
+    struct Broken {
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Agent for Broken {
+        fn capabilities(&self) -> Vec<CommandKind> {
+            panic!("capabilities");
+        }
+
+        async fn started(&self, _: Reporter) {
+            panic!("started");
+        }
+
+        async fn logged_in(&self, _: AgentSettings) {
+            panic!("logged_in");
+        }
+
+        async fn status(&self) -> Option<DeviceStatus> {
+            match self.asked.fetch_add(1, Ordering::SeqCst) {
+                0 => panic!("status {}", 0),
+                1 => pending().await,
+                _ => Some(DeviceStatus::default()),
+            }
+        }
+    }
+
+    fn work() -> Work {
+        let (ops, _) = mpsc::channel(1);
+        Work::new(Arc::new(Broken::default()), Reporter { ops })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_breaks_outside_commands_breaks_alone() {
+        let mut work = work();
+        assert_eq!(work.capabilities(), [CommandKind::CommandCancel]);
+        work.start();
+        assert!(matches!(work.next().await, Finished::Status(None)), "started panicked");
+        work.status(Some(AgentSettings::default()));
+        assert!(matches!(work.next().await, Finished::Status(None)), "logged_in and status panicked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_hangs_is_dropped_and_asked_for_again() {
+        let mut work = work();
+        work.status(None);
+        assert!(matches!(work.next().await, Finished::Status(None)), "it panicked");
+        let begun = tokio::time::Instant::now();
+        work.status(None);
+        assert!(matches!(work.next().await, Finished::Status(None)), "it hung");
+        assert_eq!(begun.elapsed(), STATUS_LIMIT);
+        work.status(None);
+        assert!(matches!(work.next().await, Finished::Status(Some(_))));
     }
 }
