@@ -21,8 +21,13 @@ fn now() -> Now {
 
 fn dial(config: &Config) -> anyhow::Result<Socket> {
     let host = config.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let tcp = TcpStream::connect((host.as_str(), config.url.port_or_known_default().unwrap_or(443)))?;
-    tcp.set_write_timeout(Some(Duration::from_secs(10)))?;
+    // Nothing may block for ever: the session's own time limits are looked at between calls only.
+    let limit = Duration::from_secs(5);
+    let found = config.url.socket_addrs(|| None)?;
+    let tcp = found.iter().find_map(|at| TcpStream::connect_timeout(at, limit).ok());
+    let tcp = tcp.ok_or_else(|| anyhow::anyhow!("nobody answers at {}", config.url))?;
+    tcp.set_read_timeout(Some(limit))?;
+    tcp.set_write_timeout(Some(limit))?;
     let tls = ClientConnection::new(tls::client_config(config.ca)?, host.try_into()?)?;
     Ok(tungstenite::client(config.url.as_str(), StreamOwned::new(tls, tcp))?.0)
 }
@@ -69,7 +74,7 @@ fn transmit(config: &Config, socket: &mut Option<Socket>, what: Transmit) -> Nex
 /// Does what the session asks of its owner.
 fn on_event(session: &mut Session, journal: &JournalFile, event: Event) -> Next {
     match event {
-        Event::JournalChanged => journal.write(&session.journal()),
+        Event::JournalChanged => journal.write(&session.journal()).unwrap_or_else(|e| eprintln!("{e}")),
         Event::Enrolled { .. } => session.identity().save()?,
         Event::StatusDue => return Ok(Some(Input::Send(Report::Status(Box::default())))),
         Event::Command { id, command } => {

@@ -174,5 +174,21 @@ fn embed_server_serves_the_control_plane_and_routes_of_its_own() {
     assert_eq!(status, "HTTP/1.1 401 Unauthorized", "{refused}");
 }
 
+#[tokio::test]
+async fn own_event_loop_gives_up_a_server_that_says_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let uri = EnrollUri {
+        url: format!("wss://localhost:{port}/agent/ws").parse().unwrap(),
+        token: "enr_test".parse().unwrap(),
+        ca: None,
+    };
+    let _example = Example::start("own_event_loop", &uri.to_string(), &directory.path().join("state"));
+    let (_first, _) = silent.accept().await.unwrap();
+    // TLS is never answered; it dials again.
+    tokio::time::timeout(PATIENCE, silent.accept()).await.expect("it hangs in the first").unwrap();
+}
+
 /// Far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);

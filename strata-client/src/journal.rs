@@ -21,6 +21,11 @@ impl JournalFile {
         Self { path: directory.join("journal.jsonl") }
     }
 
+    #[cfg(feature = "driver")]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives the file's content to the session. What is damaged is set aside for people to look at:
     /// an agent that does not start helps nobody. A file that does not exist is an empty journal.
     ///
@@ -42,16 +47,21 @@ impl JournalFile {
             tracing::warn!(path = %self.path.display(), aside = %aside.display(), damaged = restored.damaged,
                 kept = restored.entries, "the journal is damaged; it is set aside");
             fs::rename(&self.path, &aside).map_err(|e| file_error("set aside", &self.path, e))?;
-            self.write(&session.journal());
+            if let Err(error) = self.write(&session.journal()) {
+                tracing::error!(%error, "what was kept of the journal will not survive a restart");
+            }
         }
         Ok(())
     }
 
-    /// Writes the whole journal anew: beside its place, synced, renamed into it. A disk that does not
-    /// take it is no reason to end, and only logged.
-    pub fn write(&self, bytes: &[u8]) {
-        if let Err(error) = write_private(&self.path, bytes) {
-            tracing::error!(path = %self.path.display(), %error, "the journal is not saved: it will not survive a restart");
-        }
+    /// Writes the whole journal anew: beside its place, synced, renamed into it. It is on disk when this returns
+    /// `Ok`; otherwise the earlier one is still there.
+    ///
+    /// A disk that does not take it is no reason to end: the next change writes everything again.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is not on disk.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
+        write_private(&self.path, bytes).map_err(|e| file_error("write", &self.path, e))
     }
 }

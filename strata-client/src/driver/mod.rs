@@ -11,7 +11,7 @@ mod link;
 use std::future::poll_fn;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use self::dial::Dialer;
 use self::link::Link;
@@ -25,7 +25,9 @@ pub struct Connection {
     session: Session,
     link: Link,
     journal: Option<JournalFile>,
-    writing: Option<JoinHandle<()>>,
+    writing: Option<JoinHandle<Result<(), Error>>>,
+    /// Why the journal's latest state is not on disk.
+    unsaved: Option<Error>,
     is_over: bool,
 }
 
@@ -48,13 +50,20 @@ impl Connection {
         if let Some(journal) = &journal {
             journal.restore(&mut session)?;
         }
-        Ok(Self { session, link: Link::new(dialer), journal, writing: None, is_over: false })
+        Ok(Self { session, link: Link::new(dialer), journal, writing: None, unsaved: None, is_over: false })
     }
 
     /// The machine.
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Why the journal is not on disk as it was when [`Event::JournalChanged`] came last; `None` when it is, or when
+    /// the identity has no directory for one. Every change tries again.
+    #[must_use]
+    pub fn unsaved(&self) -> Option<&Error> {
+        self.unsaved.as_ref()
     }
 
     /// What the agent can do, told to the server at the next login.
@@ -73,14 +82,14 @@ impl Connection {
     /// The next event; `None` once the session is over. May be dropped at any `await` and called
     /// again: nothing is lost.
     ///
-    /// [`Event::JournalChanged`] and [`Event::Enrolled`] come when the files are written.
+    /// [`Event::JournalChanged`] and [`Event::Enrolled`] come when the files are written, or could not be:
+    /// see [`Connection::unsaved`].
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(writing) = &mut self.writing {
-                if let Err(error) = writing.await {
-                    tracing::error!(%error, "the journal's writer failed");
-                }
+                let written = writing.await;
                 self.writing = None;
+                self.note_written(written);
                 // What changed meanwhile is on disk too before anybody hears of it.
                 if self.session.take_journal_changed() {
                     self.write_journal();
@@ -128,6 +137,18 @@ impl Connection {
             _ => {}
         }
         event
+    }
+
+    fn note_written(&mut self, written: Result<Result<(), Error>, JoinError>) {
+        let broken = |e: JoinError| Error::File {
+            action: "write",
+            path: self.journal.as_ref().map(|file| file.path().to_owned()).unwrap_or_default(),
+            source: e.into(),
+        };
+        self.unsaved = written.map_err(broken).flatten().err();
+        if let Some(error) = &self.unsaved {
+            tracing::error!(%error, "the journal is not saved: it will not survive a restart");
+        }
     }
 
     fn write_journal(&mut self) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use strata_client::role::agent::{self, Agent, Context, Event, Handle, Reporter};
+use strata_client::role::agent::{self, Agent, Context, EndedError, Event, Handle, Reporter};
 use strata_client::session::Disconnect;
 use strata_client::{Config, Identity};
 use strata_proto::control::{
@@ -238,6 +238,30 @@ async fn the_end_of_a_stream_survives_the_process() {
     running.driver.await.unwrap();
     let journal = std::fs::read_to_string(directory.path().join("journal.jsonl")).unwrap();
     assert!(!journal.contains("stream.ended"), "acknowledged, so forgotten: {journal}");
+}
+
+#[tokio::test]
+async fn an_end_that_is_not_on_disk_is_no_success_and_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::load_or_create(directory.path()).unwrap();
+    // The journal is written here first: no file can be made in a directory's place.
+    let obstacle = directory.path().join("journal.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let server = Server::start(&["localhost"]).await;
+    let running = run(server.config(), identity);
+    let mut peer = server.accept().await;
+    peer.log_in().await;
+    let error = running.handle.reporter().ended(ended()).await.unwrap_err();
+    assert!(
+        matches!(&error, EndedError::NotSaved { reason } if reason.contains("journal.jsonl")),
+        "{error:?}"
+    );
+    assert_eq!(peer.next_important().await.message, AgentMessage::StreamEnded(ended()));
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    running.handle.reporter().ended(ended()).await.unwrap();
+    let journal = std::fs::read_to_string(directory.path().join("journal.jsonl")).unwrap();
+    assert_eq!(journal.matches("stream.ended").count(), 2, "the next write holds both: {journal}");
 }
 
 #[tokio::test]

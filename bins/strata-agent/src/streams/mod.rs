@@ -36,7 +36,7 @@ pub(crate) struct Streams {
 pub(crate) trait Reports: Send + Sync {
     /// `stream.stats`; may be dropped.
     fn stats(&self, stats: StreamStats);
-    /// `stream.ended`; on disk when this returns.
+    /// `stream.ended`; on disk when this returns, or logged that it is not.
     async fn ended(&self, ended: StreamEnded);
     /// `device.status` has something new to say.
     fn changed(&self);
@@ -118,8 +118,8 @@ impl Reports for Reporter {
     }
 
     async fn ended(&self, ended: StreamEnded) {
-        if Reporter::ended(self, ended).await.is_err() {
-            tracing::error!("the end of the stream could not be journalled: the session is over");
+        if let Err(error) = Reporter::ended(self, ended).await {
+            tracing::error!(%error, "the end of the stream could not be journalled");
         }
     }
 

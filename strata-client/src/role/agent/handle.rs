@@ -57,22 +57,35 @@ impl Reporter {
         let _ = self.ops.try_send(Op::StatusChanged);
     }
 
-    /// `stream.ended`. Never lost: when this returns the message is in the journal, on disk, and
-    /// stays there until the server has acknowledged it.
+    /// `stream.ended`. Never lost: when this returns `Ok` the message is in the journal, on disk (of an
+    /// [`Identity`](crate::Identity) that has a directory), and stays there until the server has
+    /// acknowledged it.
     ///
     /// # Errors
-    /// [`Gone`] when the driver has ended.
-    pub async fn ended(&self, ended: StreamEnded) -> Result<(), Gone> {
+    /// [`EndedError`] says what became of the message instead.
+    pub async fn ended(&self, ended: StreamEnded) -> Result<(), EndedError> {
         let (done, journalled) = oneshot::channel();
-        self.ops.send(Op::Ended(ended, done)).await.map_err(|_| Gone)?;
-        journalled.await.map_err(|_| Gone)
+        self.ops.send(Op::Ended(ended, done)).await.map_err(|_| EndedError::Gone)?;
+        journalled.await.map_err(|_| EndedError::Gone)?
     }
 }
 
-/// The driver has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the session's driver has ended")]
-pub struct Gone;
+/// Why the end of a stream is not on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EndedError {
+    /// The driver has ended: nobody is told.
+    #[error("the session's driver has ended")]
+    Gone,
+    /// The journal could not be written. The message is sent as ever while the process lives; it need
+    /// not be reported again, but is lost if the process ends before a later change of the journal
+    /// gets to the disk.
+    #[error("it is not on disk and would not survive a restart: {reason}")]
+    NotSaved {
+        /// Which file, and why.
+        reason: String,
+    },
+}
 
 /// What a command's method gets beside the command.
 #[derive(Debug, Clone)]
@@ -114,5 +127,5 @@ pub(super) enum Op {
     Stats(StreamStats),
     Progress(CommandProgress),
     StatusChanged,
-    Ended(StreamEnded, oneshot::Sender<()>),
+    Ended(StreamEnded, oneshot::Sender<Result<(), EndedError>>),
 }

@@ -45,7 +45,8 @@ pub use run::{Driver, connect};
 /// not written answers `unsupported`.
 ///
 /// The future of a command may be dropped at any `await` when the control plane cancels it or the
-/// driver ends; what must not stop half-way belongs in a task of its own.
+/// driver ends; what must not stop half-way belongs in a task of its own. A method that panics is
+/// logged and ends nothing else: a command is answered `internal`.
 #[async_trait]
 pub trait Agent: Send + Sync + 'static {
     /// The commands this agent carries out on this host, now; asked before each connection and told

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Agent;
 use super::event::Event;
-use super::handle::{Handle, Op, Reporter};
+use super::handle::{EndedError, Handle, Op, Reporter};
 use super::work::{Finished, Work};
 use crate::driver::Connection;
 use crate::session::{self, Input, Report};
@@ -50,7 +50,7 @@ pub struct Driver {
     /// From a login, until the agent is told.
     settings: Option<AgentSettings>,
     /// Who waits for the journal to be on disk.
-    journalling: Vec<oneshot::Sender<()>>,
+    journalling: Vec<oneshot::Sender<Result<(), EndedError>>>,
 }
 
 impl Driver {
@@ -84,11 +84,15 @@ impl Driver {
         }
     }
 
-    /// The journal is on disk.
+    /// The journal is on disk, or cannot be written.
     fn journalled(&mut self) {
+        let outcome = match self.connection.unsaved() {
+            None => Ok(()),
+            Some(error) => Err(EndedError::NotSaved { reason: error.to_string() }),
+        };
         for done in self.journalling.drain(..) {
             // Whoever waited may have given up.
-            let _ = done.send(());
+            let _ = done.send(outcome.clone());
         }
     }
 
