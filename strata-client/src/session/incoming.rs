@@ -118,11 +118,14 @@ impl Session {
         #[derive(Deserialize)]
         struct Bare {
             id: MessageId,
+            /// Which may itself be the fault.
             #[serde(rename = "type", default)]
-            message_type: Option<String>,
+            message_type: serde_json::Value,
         }
         match serde_json::from_str::<Bare>(text) {
-            Ok(bare) => self.on_bad_payload(now, bare.id, &bare.message_type.unwrap_or_default(), error),
+            Ok(bare) => {
+                self.on_bad_payload(now, bare.id, bare.message_type.as_str().unwrap_or_default(), error);
+            }
             Err(_) => self.event(Event::Misbehaved(error)),
         }
     }

@@ -6,3 +6,4 @@ mod server;
 
 mod agent;
 mod tls;
+mod vectors;
