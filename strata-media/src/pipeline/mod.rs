@@ -69,7 +69,7 @@ pub use receive::{
     Output, OutputError, OutputState, OutputStats, Receive, ReceiveConfig, ReceiveDriver, ReceiveEvent,
     ReceiveStats, receive,
 };
-pub use send::{EndReason, Ended, SendDriver, SendEvent, SendHandle, SendStats, send};
+pub use send::{EndReason, Ended, STOP_TIMEOUT, SendDriver, SendEvent, SendHandle, SendStats, send};
 
 /// Loads GStreamer; every function that needs it does so by itself.
 ///

@@ -13,10 +13,15 @@
 //! What goes wrong is `{"event":"failed"}` before the child exits, or just its death.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strata_proto::control::{BondingConfig, ConfigUpdate, Encoder, Source, StreamStats};
 use strata_proto::id::StreamId;
+
+/// From [`PipelineCommand::Stop`] to the child's end; then it is killed (control-facts, *Sender agent*: end of stream,
+/// 5 s, then kill). The child must be done before, by a limit of its own that is shorter.
+pub const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The first line on the child's stdin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -23,8 +23,10 @@ use crate::net::{Sender, SenderDriver, SenderUpdate};
 /// Payloads between the graph and the bond: more than a second of them.
 const PACKETS: usize = 1024;
 
-/// How long a stream may take to end once it was told to.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time from [`SendHandle::stop`](super::SendHandle::stop) to the end. Who runs the stream in a process of its
+/// own kills that after 5 s (control-facts, *Sender agent*): this is well within, so that the end is in order, with its
+/// count, also when the links are too slow for the rest.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Where the time line of pictures that pass through starts: they may have decoding times before their first picture.
 const PASSTHROUGH_START: i64 = 200_000_000;

@@ -17,7 +17,7 @@ use crate::bond::BondStats;
 use crate::net::{self, SenderConfig, SenderUpdate};
 
 use driver::Command;
-pub use driver::SendDriver;
+pub use driver::{STOP_TIMEOUT, SendDriver};
 
 /// Events that wait for the handle's owner; more of them are dropped, the last one of a stream is also what
 /// [`SendDriver::run`] returns.
@@ -55,7 +55,7 @@ impl SendHandle {
         self.tell(Command::Update(update))
     }
 
-    /// Ends the stream: what has been encoded is sent and has its latency to be repeated in, at most 5 s.
+    /// Ends the stream: what has been encoded is sent and has its latency to be repeated in, at most [`STOP_TIMEOUT`].
     ///
     /// # Errors
     /// [`PipelineError::Closed`] when the driver has ended.

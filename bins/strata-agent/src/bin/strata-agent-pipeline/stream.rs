@@ -1,8 +1,9 @@
 //! The child's side of [`strata_agent_protocol::stream`].
 
 use std::io::{BufRead as _, Write as _};
+use std::time::Duration;
 
-use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent};
+use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent, STOP_LIMIT};
 use strata_media::net::SenderUpdate;
 use strata_media::pipeline::{
     self as media, EndReason, SendConfig, SendDriver, SendEvent, SendHandle, SendStats,
@@ -15,6 +16,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::bond;
+
+/// Time the pipeline needs, when it has cut its stream off, to take its graph down and say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+// Otherwise the agent would kill every stream whose links are slow.
+const _: () = assert!(media::STOP_TIMEOUT.as_millis() + LAST_WORDS.as_millis() <= STOP_LIMIT.as_millis());
 
 /// Reads a configuration from stdin and streams until it is told to stop.
 ///

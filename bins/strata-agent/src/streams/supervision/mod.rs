@@ -15,7 +15,7 @@ mod totals;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent};
+use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent, STOP_LIMIT};
 use strata_proto::control::{ConfigUpdate, EndReason, StreamEnded, StreamState, StreamStats};
 use strata_proto::id::StreamId;
 
@@ -84,7 +84,8 @@ struct Stream {
     /// Whether the order to start has been answered.
     answered: bool,
     retries: u32,
-    updating: bool,
+    /// What the child was asked to change, until it answers.
+    updating: Option<ConfigUpdate>,
     /// What the child said before it failed.
     words: Option<String>,
     totals: Totals,
@@ -164,7 +165,7 @@ impl Supervision {
             begun: now,
             answered: false,
             retries: 0,
-            updating: false,
+            updating: None,
             words: None,
             totals: Totals::default(),
         });
@@ -195,10 +196,8 @@ impl Supervision {
     fn update(&mut self, update: ConfigUpdate) {
         let live = self.stream.as_mut().filter(|stream| matches!(stream.phase, Phase::Live(_)));
         match live {
-            Some(stream) if !stream.updating => {
-                stream.updating = true;
-                // A child that is started anew must not forget it.
-                stream.config.merge(&update);
+            Some(stream) if stream.updating.is_none() => {
+                stream.updating = Some(update.clone());
                 self.output.push_back(Output::Tell(PipelineCommand::Update { update }));
             }
             Some(_) => self.output.push_back(Output::Updated(Err("another update is under way".to_owned()))),
@@ -248,8 +247,12 @@ impl Supervision {
                     self.output.push_back(Output::Stats(stats));
                 }
             }
-            (PipelineEvent::Updated { error }, _) if stream.updating => {
-                stream.updating = false;
+            (PipelineEvent::Updated { error }, _) => {
+                let Some(update) = stream.updating.take() else { return };
+                // A child that is started anew must not forget it, nor be given what was refused.
+                if error.is_none() {
+                    stream.config.merge(&update);
+                }
                 self.output.push_back(Output::Updated(error.map_or(Ok(()), Err)));
             }
             (PipelineEvent::Failed { message }, _) => stream.words = Some(message),
@@ -273,7 +276,7 @@ impl Supervision {
         let said = stream.words.take();
         let failed = said.is_some();
         let words = said.unwrap_or_else(|| format!("the media pipeline died: {how}"));
-        if std::mem::take(&mut stream.updating) {
+        if stream.updating.take().is_some() {
             self.output.push_back(Output::Updated(Err(words.clone())));
         }
         stream.totals.child_gone();
@@ -323,9 +326,9 @@ impl Supervision {
                 self.output.push_back(Output::Kill);
             }
             Phase::Stopping(reason) => {
-                stream
-                    .words
-                    .get_or_insert("the media pipeline did not stop within 5 s and was ended".to_owned());
+                stream.words.get_or_insert(format!(
+                    "the media pipeline did not stop within {STOP_LIMIT:?} and was ended"
+                ));
                 stream.phase = Phase::Killed(After::End(reason));
                 stream.deadline = now + KILL_LIMIT;
                 self.output.push_back(Output::Kill);
@@ -343,7 +346,7 @@ impl Supervision {
             self.output
                 .push_back(Output::Started(Err("the stream was stopped before it had started".to_owned())));
         }
-        if stream.updating {
+        if stream.updating.is_some() {
             self.output.push_back(Output::Updated(Err("the stream ended".to_owned())));
         }
         self.output.push_back(Output::Ended(StreamEnded {
@@ -372,8 +375,6 @@ impl Supervision {
 
 /// Loading GStreamer's plugins for the first time takes seconds on a small device; a network camera too.
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// End of stream, then the last retransmissions (control-facts, *Sender agent*).
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// A killed process is gone in milliseconds.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
 /// A child that says nothing for so long, beyond two intervals of its statistics, hangs.

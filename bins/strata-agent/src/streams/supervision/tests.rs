@@ -285,3 +285,19 @@ fn an_update_dies_with_its_child() {
     bench.feed(Input::Update(ConfigUpdate::default()));
     assert!(matches!(&bench.crash()[..], [Output::Updated(Err(words))] if words.contains("signal 9")));
 }
+
+#[test]
+fn an_update_that_the_child_refuses_or_never_answers_is_not_for_the_next_one() {
+    let update: ConfigUpdate = serde_json::from_value(json!({"encoder": {"bitrate_kbps": 900}})).unwrap();
+    let mut bench = Bench::live();
+    bench.feed(Input::Update(update.clone()));
+    let refused = bench.said(PipelineEvent::Updated { error: Some("no such encoder".to_owned()) });
+    assert_eq!(refused, [Output::Updated(Err("no such encoder".to_owned()))]);
+    bench.crash();
+    assert_eq!(bench.wait().1, [Output::Spawn(2, config())]);
+
+    bench.said(PipelineEvent::Started);
+    bench.feed(Input::Update(update));
+    bench.crash();
+    assert_eq!(bench.wait().1, [Output::Spawn(3, config())]);
+}
