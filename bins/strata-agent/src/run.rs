@@ -33,8 +33,8 @@ use crate::streams::{self, Streams};
 /// # Errors
 /// When the kernel does not let itself be asked.
 pub(crate) fn report(config: &Config) -> anyhow::Result<std::process::ExitCode> {
-    let options = options(config, &Settings::read(&config.state_dir)?, pipeline::find()?);
     let status = runtime()?.block_on(async {
+        let options = options(config, &Settings::read(&config.state_dir)?, pipeline::find().await?);
         let (hardware, mut driver, socket) = hardware::open(options)?;
         let look = async {
             tokio::join!(driver.look(), tokio::time::sleep(LOAD_SAMPLE));
@@ -56,9 +56,9 @@ pub(crate) fn report(config: &Config) -> anyhow::Result<std::process::ExitCode> 
 pub(crate) fn serve(config: Config, control_plane: ControlPlane) -> anyhow::Result<Option<Exit>> {
     let logs = Logs::new(config.log_lines).install(&config.live.log, config.log_format)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), control_plane = %control_plane.url, state = %config.state_dir.display(), "strata-agent starts");
-    let program = pipeline::find()?;
-    let identity = Identity::load_or_create_with_key(&config.state_dir, &config.device_key_path)?;
     let runtime = runtime()?;
+    let program = runtime.block_on(pipeline::find())?;
+    let identity = Identity::load_or_create_with_key(&config.state_dir, &config.device_key_path)?;
     let exit = runtime.block_on(live(config, control_plane, identity, logs, program));
     // A look at a slow disk must not hold up the end.
     runtime.shutdown_background();

@@ -8,7 +8,8 @@ use strata_proto::token::Secret;
 use super::ConfigError;
 use super::layer::{KEYS, Layer, LogFormat};
 
-/// Reads what the variables say; those of other programs are passed over.
+/// Reads what the variables say; those of other programs are passed over, and those that Kubernetes sets for
+/// services.
 ///
 /// # Errors
 /// [`ConfigError::Variable`] naming a variable that is no key, or whose value is of a wrong type.
@@ -17,6 +18,9 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
     for (name, value) in variables {
         let name = name.to_string_lossy();
         let Some(key) = name.strip_prefix(PREFIX).filter(|key| *key != FILE) else { continue };
+        if is_of_a_service(&name) {
+            continue;
+        }
         set(&mut layer, key, value)
             .map_err(|reason| ConfigError::Variable { name: name.clone().into_owned(), reason })?;
     }
@@ -26,6 +30,12 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
 /// The variable of a key.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase())
+}
+
+/// Kubernetes sets `STRATA_AGENT_SERVICE_HOST`, `STRATA_AGENT_PORT`, `STRATA_AGENT_PORT_8443_TCP_ADDR` and others in
+/// every container of a namespace with a Service named `strata-agent` (or `strata-agent-…`).
+fn is_of_a_service(name: &str) -> bool {
+    name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_")
 }
 
 fn set(layer: &mut Layer, key: &str, value: OsString) -> Result<(), String> {

@@ -104,6 +104,28 @@ fn what_is_wrong_is_named_as_its_source_names_it() {
 }
 
 #[test]
+fn variables_that_kubernetes_sets_for_a_service_are_passed_over() {
+    let (_dir, path) = file("");
+    let load = |key| Config::load(Some(&path), &Layer::default(), variables(&[(key, "tcp://10.0.0.1:8443")]));
+    for key in [
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_HTTPS",
+        "PORT",
+        "PORT_8443_TCP",
+        "PORT_8443_TCP_ADDR",
+        "METRICS_SERVICE_HOST",
+        "METRICS_PORT",
+    ] {
+        load(key).unwrap();
+        assert!(!layer::KEYS.iter().any(|known| environment::variable(known).ends_with(key)), "{key}");
+    }
+    for key in ["SERVICES", "PORTS", "REPORT"] {
+        assert!(load(key).unwrap_err().to_string().contains("is not known"), "{key}");
+    }
+}
+
+#[test]
 fn every_key_has_a_variable() {
     for key in layer::KEYS {
         let value = if key == "log_format" { "json" } else { "7" };
