@@ -60,6 +60,8 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+const PREFIX: &str = "STRATA_RECEIVER_";
+
 const EXAMPLES: &str = "\
 Examples:
   Record a stream that comes over two links:
@@ -86,12 +88,19 @@ Exit codes:
   130, 143  ended at once by a second SIGINT, SIGTERM";
 
 impl Args {
-    /// Reads a command line, and checks what one argument alone cannot tell.
+    /// Reads a command line, and checks what one argument alone cannot tell, and that each of `variables` (names of
+    /// the environment) that is for a receiver is known.
     ///
     /// # Errors
     /// What to print instead of running: a fault, or the help.
-    pub(crate) fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    pub(crate) fn read(
+        line: impl IntoIterator<Item = OsString>,
+        variables: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self, clap::Error> {
         let args = Self::try_parse_from(line)?;
+        if let Some(reason) = variables.into_iter().find_map(|name| unknown(&name.to_string_lossy())) {
+            return Err(Self::command().error(ErrorKind::UnknownArgument, reason));
+        }
         let mut seen = BTreeSet::new();
         match args.ports.iter().find(|port| **port != 0 && !seen.insert(**port)) {
             Some(port) => {
@@ -101,6 +110,19 @@ impl Args {
             None => Ok(args),
         }
     }
+}
+
+/// What to say of a variable that is for a receiver and not known. Those that Kubernetes sets for a Service named
+/// `strata-receiver` (`STRATA_RECEIVER_SERVICE_HOST`, `STRATA_RECEIVER_PORT_15000_UDP`) are for nobody.
+fn unknown(name: &str) -> Option<String> {
+    let is_of_a_service = name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_");
+    if !name.starts_with(PREFIX) || is_of_a_service {
+        return None;
+    }
+    let command = Args::command();
+    let known: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
+    let known = (!known.contains(&name)).then(|| known.join(", "))?;
+    Some(format!("{name} is not known; these are: {known}"))
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -138,7 +160,7 @@ mod tests {
 
     fn read(args: &[&str]) -> Result<Args, String> {
         let line = ["strata-receiver"].iter().chain(args).map(OsString::from);
-        Args::read(line).map_err(|error| error.to_string())
+        Args::read(line, []).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -159,6 +181,26 @@ mod tests {
         ] {
             let error = read(args).unwrap_err();
             assert!(error.contains(flag) && error.contains(reason), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables_that_are_not_known_are_refused_and_a_services_are_not() {
+        let read = |name: &str| {
+            let line = ["strata-receiver", "--ports", "0"].map(OsString::from);
+            Args::read(line, [OsString::from(name)]).map_err(|error| (error.exit_code(), error.to_string()))
+        };
+        for known in ["STRATA_RECEIVER_PORTS", "STRATA_RECEIVER_LATENCY_MS", "PATH", "STRATA_CONTROL_X"] {
+            read(known).unwrap();
+        }
+        for of_a_service in ["SERVICE_HOST", "SERVICE_PORT_SRT", "PORT", "PORT_15000_UDP_ADDR"] {
+            read(&format!("STRATA_RECEIVER_{of_a_service}")).unwrap();
+        }
+        for unknown in ["LATENCY", "OUTPUT", ""] {
+            let (code, text) = read(&format!("STRATA_RECEIVER_{unknown}")).unwrap_err();
+            assert_eq!(code, 2);
+            let said = format!("STRATA_RECEIVER_{unknown} is not known; these are: ");
+            assert!(text.contains(&said) && text.contains("STRATA_RECEIVER_LATENCY_MS"), "{text}");
         }
     }
 

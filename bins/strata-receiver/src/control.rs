@@ -32,6 +32,9 @@ const BEHIND: usize = 64;
 /// Time for one line to be taken by a client.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Time between two attempts to accept that fail: ten a second are no load, and a control plane waits longer.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// A bound socket, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
@@ -86,10 +89,7 @@ impl ControlSocket {
         loop {
             // One too many waits in the backlog until a place is free.
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let Ok((stream, _)) = self.listener.accept().await else {
-                tokio::task::yield_now().await;
-                continue;
-            };
+            let (stream, _) = accepted(async || self.listener.accept().await).await;
             let (greeting, events, commands) = (line(&ready), events.clone(), commands.clone());
             tokio::spawn(async move {
                 client(stream, greeting, events, commands).await;
@@ -102,6 +102,24 @@ impl ControlSocket {
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What `accept` gives in the end. It fails while the process or the system has no descriptors left; the
+/// connection stays in the backlog then, and `accept` would fail again at once.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when there are descriptors again")]
+async fn accepted<T>(accept: impl AsyncFn() -> io::Result<T>) -> T {
+    let mut said = false;
+    loop {
+        match accept().await {
+            Ok(connection) => return connection,
+            Err(error) => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(%error, "the control socket takes no connections; trying again");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 
@@ -143,15 +161,15 @@ async fn listen(
             }
             _ => return,
         }
-        match serde_json::from_slice::<ReceiverCommand>(&text) {
+        match ReceiverCommand::decode(&String::from_utf8_lossy(&text)) {
             Ok(command) => {
                 if commands.send(command).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                // Position and kind only: the line may hold a stream key.
-                let message = format!("not a command: {:?} at column {}", error.classify(), error.column());
+                // Kind and place only: the reason may quote a stream key.
+                let message = format!("not a command: {} at {}", error.kind.code(), error.path);
                 if answers.send(refusal(message)).await.is_err() {
                     return;
                 }
@@ -192,4 +210,24 @@ fn line(event: &ReceiverEvent) -> Arc<str> {
     let mut text = serde_json::to_string(event).unwrap_or_default();
     text.push('\n');
     text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_accept_is_tried_again_after_a_pause() {
+        let attempts = Cell::new(0);
+        let accept = async || {
+            attempts.set(attempts.get() + 1);
+            // EMFILE
+            if attempts.get() <= 30 { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
+        };
+        let begun = tokio::time::Instant::now();
+        accepted(accept).await;
+        assert_eq!((attempts.get(), begun.elapsed()), (31, 30 * ACCEPT_PAUSE));
+    }
 }

@@ -19,7 +19,8 @@ use args::{Args, LogFormat};
 use serve::{Failure, Reason};
 
 fn main() -> ExitCode {
-    let args = Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let variables = std::env::vars_os().map(|(name, _)| name);
+    let args = Args::read(std::env::args_os(), variables).unwrap_or_else(|error| error.exit());
     init_logs(&args);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

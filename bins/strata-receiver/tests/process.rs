@@ -182,7 +182,7 @@ fn it_is_steered_by_its_socket_and_stops_when_told() {
     assert_eq!(client.stats().delivered_packets, 0);
     client.send("no json");
     let (part, message) = client.error();
-    assert_eq!((part.as_str(), message.as_str()), ("control", "not a command: Syntax at column 2"));
+    assert_eq!((part.as_str(), message.as_str()), ("control", "not a command: malformed_json at ."));
     client.send(r#"{"cmd":"dance"}"#);
     assert_eq!(client.error().0, "control");
     client.send(r#"{"cmd":"update_forward","outputs":[{"uri":"ftp://user:secret@host"}]}"#);
@@ -297,6 +297,40 @@ fn a_dead_receivers_socket_is_taken_over_and_a_living_ones_is_not() {
     process.assert_ended();
 }
 
+/// `(file, text, error)` of every invalid vector of a receiver's commands.
+fn invalid() -> Vec<(PathBuf, String, serde_json::Value)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../strata-proto/vectors/control/invalid/receiver_command");
+    let entries = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries(&root).flat_map(|kind| entries(&kind));
+    let read = |path: PathBuf| {
+        let mut vector: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let text = match &vector["text"] {
+            serde_json::Value::String(text) => text.clone(),
+            _ => vector["input"].to_string(),
+        };
+        (path, text, vector["error"].take())
+    };
+    files.map(read).collect()
+}
+
+#[test]
+fn every_invalid_command_is_answered_and_the_connection_lives() {
+    let (process, mut client, _) = Process::start(&[]);
+    let vectors = invalid();
+    assert!(!vectors.is_empty());
+    for (path, text, error) in vectors {
+        client.send(&text);
+        let (part, message) = client.error();
+        let (kind, place) = (error["kind"].as_str().unwrap(), error["path"].as_str().unwrap());
+        let expected = format!("not a command: {kind} at {place}");
+        assert_eq!((part.as_str(), message), ("control", expected), "{}", path.display());
+    }
+    client.send(r#"{"cmd":"stop"}"#);
+    assert_eq!(client.stopped(), "stop");
+    process.assert_ended();
+}
+
 #[test]
 fn more_connections_than_it_serves_wait_for_a_place() {
     let (process, mut client, _) = Process::start(&[]);
@@ -343,6 +377,10 @@ fn exit_codes_say_what_was_wrong() {
     assert!(code == Some(2) && text.contains("--log") && text.contains("expected off"), "{code:?} {text}");
     let (code, text) = run(&["--ports", "0,15002,15002"], "");
     assert!(code == Some(2) && text.contains("15002 is there twice"), "{code:?} {text}");
+    let mut misspelt = Command::new(BINARY);
+    let output = misspelt.args(["--ports", "0"]).env("STRATA_RECEIVER_LATENCY", "500").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && text.contains("STRATA_RECEIVER_LATENCY is not"), "{text}");
     let socket = process.dir.path().join("absent/control.sock");
     let (code, text) = run(&["--ports", "0", "--control-socket", socket.to_str().unwrap()], "");
     assert!(code == Some(4) && text.contains("there is no directory"), "{code:?} {text}");
