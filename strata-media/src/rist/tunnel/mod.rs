@@ -12,7 +12,8 @@
 //! come from, in the client's form: with keys of the same length, and with the same RVer.
 //!
 //! With a key, nothing in clear is taken. As encryption does not protect from changes, what is decrypted is taken only
-//! when it has the form of RTCP, or is the second packet of a source: noise does not pass.
+//! when it has the form of RTCP, or is the second packet of a source: noise does not pass. Nor does it change how a
+//! peer is answered, or say goodbye for it: a farewell has to tell something in JSON.
 
 mod budget;
 mod listener;

@@ -1,8 +1,10 @@
 //! Incoming datagrams: decryption, and whether what comes out is what it should be.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
 
 use super::super::gre::{AUTHENTICATION, Capabilities, Header, KeepAlive, Payload, Ports};
 use super::super::psk::{AesType, Key};
@@ -22,7 +24,12 @@ pub(super) enum Opened {
     /// RTP that may be noise; held back until the next of its source comes.
     Held,
     Rtcp(Ports, Bytes),
-    KeepAlive(Capabilities),
+    KeepAlive,
+    /// A keep-alive message that says goodbye.
+    Farewell {
+        /// Whether it tells something in JSON: noise does not.
+        told: bool,
+    },
     Other,
 }
 
@@ -52,8 +59,6 @@ struct Slot {
     nonce: u32,
     aes_type: AesType,
     key: Key,
-    /// Whether something came that could only be of who has the key.
-    proven: bool,
 }
 
 impl Open {
@@ -72,7 +77,8 @@ impl Open {
         self.psk.is_none()
     }
 
-    /// Reads a datagram; and the version and length of its key, when it is certain that the peer has that key.
+    /// Reads a datagram; and the version and length of its key, when it is certain that who has that key wrote it: it
+    /// is RTCP, or RTP of a known source. That a nonce is known says nothing, as nonces are in clear.
     /// Who is not known yet shares the budget `strangers` with others.
     pub(super) fn open(
         &mut self,
@@ -98,7 +104,7 @@ impl Open {
             _ => AesType::Aes128,
         };
         let index = self.key(now, nonce, aes_type, strangers)?;
-        let slot = self.keys[index].as_mut().ok_or(Refusal::Undecryptable)?;
+        let slot = self.keys[index].as_ref().ok_or(Refusal::Undecryptable)?;
         slot.key.apply(header.version, sequence, &mut data[start..]).map_err(|_| Refusal::Undecryptable)?;
         let opened = plain(header.ether_type, data, start).map_err(|_| Refusal::Undecryptable)?;
         let (opened, certain) = match opened {
@@ -106,9 +112,7 @@ impl Open {
             Opened::Rtcp(..) => (opened, true),
             _ => (opened, false),
         };
-        let slot = self.keys[index].as_mut().ok_or(Refusal::Undecryptable)?;
-        slot.proven |= certain;
-        if !slot.proven {
+        if !certain {
             return Ok((opened, None));
         }
         if index == 1 {
@@ -157,7 +161,7 @@ impl Open {
             return Err(Refusal::Throttled);
         };
         let key = Key::derive(&psk.secret, nonce, aes_type).ok_or(Refusal::Undecryptable)?;
-        self.keys[1] = Some(Slot { nonce, aes_type, key, proven: false });
+        self.keys[1] = Some(Slot { nonce, aes_type, key });
         Ok(1)
     }
 }
@@ -179,11 +183,22 @@ fn plain(ether_type: u16, data: BytesMut, start: usize) -> Result<Opened, Refusa
         Payload::KeepAlive(place) => {
             let message =
                 KeepAlive::decode(&data[start + place.start..start + place.end]).map_err(rejected)?;
-            let text = message.json.is_empty() || (message.json[0] == b'{' && message.json.ends_with(b"}"));
-            if text { Ok(Opened::KeepAlive(message.capabilities)) } else { Err(Refusal::Rejected) }
+            if !message.json.is_empty() && (message.json[0] != b'{' || !message.json.ends_with(b"}")) {
+                return Err(Refusal::Rejected);
+            }
+            if message.capabilities.has(Capabilities::DISCONNECT) {
+                Ok(Opened::Farewell { told: tells(message.json) })
+            } else {
+                Ok(Opened::KeepAlive)
+            }
         }
         Payload::Other { .. } => Ok(Opened::Other),
     }
+}
+
+/// Whether it is a JSON object with something in it.
+fn tells(json: &[u8]) -> bool {
+    serde_json::from_slice::<HashMap<String, IgnoredAny>>(json).is_ok_and(|members| !members.is_empty())
 }
 
 /// RTCP by its packet types (RFC 5761, 4), whatever the ports: they are for the peer to choose.

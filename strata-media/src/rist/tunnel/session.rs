@@ -176,8 +176,7 @@ impl Session {
         if let (Some((version, aes_type)), Role::Server) = (key, self.role) {
             self.seal.mirror(version, aes_type);
         }
-        let certain = key.is_some() || self.open.is_clear();
-        if certain {
+        if key.is_some() || self.open.is_clear() {
             self.heard = now;
         }
         match opened {
@@ -192,9 +191,11 @@ impl Session {
                 }
                 self.take(Output::Rtcp(data));
             }
-            Opened::KeepAlive(capabilities) => {
+            Opened::KeepAlive => self.counters.keep_alives += 1,
+            Opened::Farewell { told } => {
                 self.counters.keep_alives += 1;
-                if certain && self.proven && capabilities.has(Capabilities::DISCONNECT) {
+                // Half of all noise has the bit set; who only falls silent is missed soon enough.
+                if self.proven && (told || self.open.is_clear()) {
                     self.say(1, ABILITIES.with(Capabilities::DISCONNECT));
                     self.out.push_back(Output::Closed);
                 }

@@ -241,6 +241,60 @@ fn new_nonces_are_limited_and_do_not_displace_a_known_key() {
     assert!(counters.throttled >= 9_800, "{counters:?}");
 }
 
+/// What someone can send who sees datagrams and takes their address, but has no passphrase: noise under the peer's
+/// nonce, in any type and version. It changes nothing.
+#[test]
+fn noise_under_a_known_nonce_changes_nothing() {
+    let (mut client, mut server, now) = pair(&secret(), &secret());
+    let mut datagram = Vec::new();
+    client.rtcp(&report(), &mut datagram);
+    let (seen, _) = Header::decode(&datagram).unwrap();
+    server.rtcp(&report(), &mut datagram);
+    let (answer, _) = Header::decode(&datagram).unwrap();
+    let later = now + Duration::from_secs(1);
+    for number in 0..2_000u32 {
+        // Another type, another version, and a message of the length of a keep-alive, whose D bit is set half the time.
+        let kinds = [(REDUCED_OVERHEAD, 1), (0x1234, 1), (0x1234, 0), (REDUCED_OVERHEAD, 0), (KEEP_ALIVE, 1)];
+        for (ether_type, version) in kinds {
+            let sequence = Some(number.wrapping_mul(0x9e37_79b1));
+            let mut forged = Vec::new();
+            Header { sequence, version, ether_type, ..seen }.encode(&mut forged);
+            forged.extend([0x5a; 8]);
+            assert_eq!(give(&mut server, later, &forged), (vec![], vec![]));
+        }
+    }
+    let counters = server.counters();
+    assert!(
+        counters.other == 4_000 && counters.keep_alives == 3 + 2_000 && counters.throttled == 0,
+        "{counters:?}"
+    );
+    assert_eq!(server.heard(), now);
+    // The same key, version and number of the next datagram: nothing was derived, sent or turned.
+    server.rtcp(&report(), &mut datagram);
+    let next = Header { sequence: answer.sequence.map(|sequence| sequence + 1), ..answer };
+    assert_eq!(Header::decode(&datagram).unwrap().0, next);
+    assert_eq!(give(&mut client, later, &datagram).0, [Output::Rtcp(report().into())]);
+    client.rtcp(&report(), &mut datagram);
+    assert_eq!(give(&mut server, later, &datagram), (vec![Output::Rtcp(report().into())], vec![]));
+}
+
+/// With a key, only a farewell that tells something is one; in clear, any.
+#[test]
+fn a_farewell_under_a_key_has_to_tell_something() {
+    let farewell = |config: &Config, json: &[u8]| {
+        let (_, mut server, now) = pair(config, config);
+        let mut message = Vec::new();
+        KeepAlive { mac: [2; 6], capabilities: Capabilities::DISCONNECT, json }.encode(&mut message);
+        let mut datagram = Vec::new();
+        super::seal::Seal::new(config.psk.as_ref(), 9).datagram(KEEP_ALIVE, &[&message], &mut datagram);
+        give(&mut server, now, &datagram).0 == [Output::Closed]
+    };
+    for json in [&b""[..], b"{}", b"{\"vendor\"}", b"{\xff}"] {
+        assert!(!farewell(&secret(), json) && farewell(&Config::default(), json), "{json:?}");
+    }
+    assert!(farewell(&secret(), b"{\"vendor\":\"Other\"}"));
+}
+
 #[test]
 fn keep_alives_come_at_the_start_and_every_five_seconds() {
     let (mut client, mut server, now) = pair(&Config::default(), &Config::default());
