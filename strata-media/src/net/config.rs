@@ -75,8 +75,11 @@ impl SenderConfig {
 
 /// Checks a key.
 pub(super) fn check_psk(psk: Option<&Psk>) -> Result<(), NetError> {
-    if psk.is_some_and(|psk| psk.key_rotation == Some(0)) {
-        let reason = "a key that is used for no datagram; at least 1 is expected".to_owned();
+    if let Some(rotation @ ..Psk::MIN_KEY_ROTATION) = psk.and_then(|psk| psk.key_rotation) {
+        let reason = format!(
+            "a new key every {rotation} datagrams; at least {} are expected, or the peer could not keep up",
+            Psk::MIN_KEY_ROTATION
+        );
         return Err(NetError::Config { field: "psk.key_rotation".to_owned(), reason });
     }
     Ok(())

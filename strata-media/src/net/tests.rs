@@ -164,13 +164,16 @@ fn what_only_the_main_profile_knows_is_refused_without_it() {
     assert!(
         refused(|c| c.null_packet_deletion = true).starts_with("invalid null_packet_deletion: only with")
     );
-    let never = |c: &mut SenderConfig| {
-        (c.profile, c.psk) = (Profile::Main, psk("secret").map(|psk| Psk { key_rotation: Some(0), ..psk }));
+    let too_often = |c: &mut SenderConfig| {
+        let key_rotation = Some(Psk::MIN_KEY_ROTATION - 1);
+        (c.profile, c.psk) = (Profile::Main, psk("secret").map(|psk| Psk { key_rotation, ..psk }));
     };
-    assert!(refused(never).starts_with("invalid psk.key_rotation: "));
+    let error = refused(too_often);
+    assert!(error.starts_with("invalid psk.key_rotation: a new key every 499 datagrams"), "{error}");
     // One port of any number is enough for a tunnel.
     let mut config = SenderConfig::new(vec![LinkConfig::new(0, remote)]);
     config.profile = Profile::Main;
+    config.psk = psk("secret").map(|psk| Psk { key_rotation: Some(Psk::MIN_KEY_ROTATION), ..psk });
     assert!(sender(config).is_ok());
 }
 

@@ -34,12 +34,16 @@ pub struct Psk {
     pub secret: Passphrase,
     /// Length of the key that is sent with. What comes in says its own length; RVer 0 cannot, and is read with this.
     pub aes_type: AesType,
-    /// So many datagrams are sent with a key before the next one (another nonce), at least 1; when `None`, as many as
-    /// can be numbered (2^32 − 1).
+    /// So many datagrams are sent with a key before the next one (another nonce), at least
+    /// [`MIN_KEY_ROTATION`](Self::MIN_KEY_ROTATION); when `None`, as many as can be numbered (2^32 − 1).
     pub key_rotation: Option<u32>,
 }
 
 impl Psk {
+    /// The fewest datagrams for a key: a peer's 200 derivations a second are then enough for 100 000 datagrams, one
+    /// Gbit/s. Checked by `net`; a [`Session`] does as it is told.
+    pub const MIN_KEY_ROTATION: u32 = 500;
+
     /// AES-128, with one key for 2^32 − 1 datagrams.
     #[must_use]
     pub fn new(secret: Passphrase) -> Self {

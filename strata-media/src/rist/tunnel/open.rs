@@ -117,6 +117,7 @@ impl Open {
         }
         if index == 1 {
             self.keys.swap(0, 1);
+            self.budget.trust();
         }
         Ok((opened, Some((header.version, aes_type))))
     }
