@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copies the golden vectors into the corpora of the fuzz targets: a good start is half the way."""
+"""Writes first corpora for the fuzz targets: the golden vectors, and a few datagrams and sequences of operations."""
 
 import json
 from pathlib import Path
@@ -14,6 +14,58 @@ GROUPS = {
     "proto_rest": ["rest"],
 }
 
+RTP = "80210001 00000384 00000004"
+PORTS = "800107b0"
+REPORT = "81c90001 00000007"
+NAME = "81ca0003 00000007 01047465 73740000"
+SEEDS = {
+    "rist_rtp": {
+        "plain": RTP + "47010010",
+        "source-and-padding": "a1210001 00000384 00000004 00000009 47010010 00000004",
+        "extension": "90210001 00000384 00000004 52490001 80080000 47010010",
+    },
+    "rist_rtcp": {
+        "sender-report": "80c80006 00000001 11112222 33334444 00000005 00000006 00000007" + NAME,
+        "receiver-report": "81c90007 00000001 00000002 03ffffff 00000005 00000006 00000007 00000008" + NAME,
+        "range-nack": REPORT + NAME + "80cc0003 aabbccdd 52495354 fffe0003",
+        "bitmask-nack": REPORT + NAME + "81cd0003 00000000 aabbccdd ffff8005",
+        "feedback": REPORT + "8bcd0009 00000007 aabbccdc fffe0003 80030000 9ffe0000 aabbccdd 00070002 80008001 01020304",
+        "capabilities": REPORT + "80cc0003 00000008 53545241 00000001",
+    },
+    "rist_gre": {
+        "clear": "000088b6" + PORTS + RTP + "47010010",
+        "key": "300888b6 53d1fa3a 00000000 288f4802",
+        "long-key": "304888b6 2588659e 00000000 040ca201",
+        "keep-alive": "000088b5 020304050607 01b0" + b'{"vendor":"Strata"}'.hex(),
+        "vsf": "0010cce0 00000000" + PORTS + RTP,
+        "vsf-keep-alive": "0010cce0 00008000 020304050607 0000",
+        "whole-datagram": "00000800 45000028 00000000 40110000 0a000001 0a000002 800107b0 00140000" + RTP,
+        "extension": "90210001 00000384 00000004 52490001 f8880007 47010010",
+    },
+    # Number of links; then operations: payloads and time, echoes answered, requests, feedback, a dead link.
+    "rist_sender": {
+        "stream": "01" + "01 00 05" * 40,
+        "requests": "02" + "01 0105 000a 05" * 10 + "04 00020003 00010005 0032" * 4,
+        "feedback": "02" + "01 01 000a 05 45" * 10 + "16 0102030405060708 0000 0001 0032" * 4,
+        "dead-link": "02" + "01 000a 05" * 10 + "0e" + "01 0064" * 10 + "06 05",
+    },
+    # Operations: reports, packets in order and after gaps, time.
+    "rist_receiver": {
+        "stream": "04 00000001" + "05 0005" * 40 + "0104",
+        "gaps": "04 00000001" + "05 0005" * 10 + "0602" + "05 0005" * 20 + "0114" + "06ff 05 000a" * 4,
+        "repeats": "84 00000001 44 01 00000001" + "05 85 45 0005" * 10 + "07 0000000a 00002328 0164",
+        "raw": "02 08" + REPORT + "03 0c" + RTP + "0014",
+    },
+    # With a key or not; then operations and their values: datagrams of who has the key and who has another, changes, time.
+    "rist_tunnel": {
+        "clear": "00" + "0400 0300 0302 0032" * 8 + "0132",
+        "key": "01" + "0400 0300 0302 0032" * 8 + "0132",
+        "another-key": "01" + "0400 0401 0300 0301 0303 061c 0032" * 8,
+        "changed": "01" + "0400 0300 0302 0503 a502 0401 4502" * 4 + "0764 0610",
+        "raw": "01 0400 0214 300888b5 00000001 00000001 020304050607 0080 02 1c 000088b6" + PORTS + RTP,
+    },
+}
+
 for target, groups in GROUPS.items():
     corpus = ROOT / "fuzz/corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)
@@ -22,3 +74,9 @@ for target, groups in GROUPS.items():
         message = content if "valid" in file.parts else content.get("text", content.get("input"))
         text = message if isinstance(message, str) else json.dumps(message)
         corpus.joinpath("-".join(file.relative_to(VECTORS).parts)).write_text(text)
+
+for target, seeds in SEEDS.items():
+    corpus = ROOT / "fuzz/corpus" / target
+    corpus.mkdir(parents=True, exist_ok=True)
+    for name, digits in seeds.items():
+        corpus.joinpath(name).write_bytes(bytes.fromhex(digits))
