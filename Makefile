@@ -1,4 +1,5 @@
-# `make help` lists the targets. Each works alone on a fresh Debian 12 machine.
+# `make help` lists the targets. Each works alone on a fresh Debian 12 machine, but for `make fuzz`: it needs a nightly
+# toolchain and cargo-fuzz, which nothing here installs.
 #   MEDIA=clip.mp4   the clip that `make demo` (and the end-to-end tests) send; one is generated when absent
 #   SECONDS=30       how long `make demo` streams; 0 = until Ctrl-C
 #   FUZZ_SECONDS=20  how long `make fuzz` spends on each target
