@@ -1,9 +1,11 @@
 //! Every invalid golden message to an agent over a live socket: a typed error where there is a message to
 //! answer, and the connection lives.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 use strata_client::role::agent::{self, Agent};
 use strata_proto::control::{AgentMessage, CommandKind, ControlMessage, ErrorCode, Fault, InterfacesScan};
 use strata_proto::id::MessageId;
@@ -38,9 +40,11 @@ fn invalid() -> Vec<(PathBuf, String, Value)> {
 
 /// The id that an answer to this text has; `None` where there must be none.
 fn answerable(text: &str, error: &Value) -> Option<MessageId> {
-    let sent: Value = serde_json::from_str(text).ok()?;
-    let id = sent["id"].as_str()?.parse().ok()?;
-    let message_type = sent["type"].as_str().unwrap_or_default();
+    // As raw text: a number may be one that cannot be read.
+    let sent: HashMap<String, Box<RawValue>> = serde_json::from_str(text).ok()?;
+    let member = |name: &str| serde_json::from_str::<String>(sent.get(name)?.get()).ok();
+    let id = member("id")?.parse().ok()?;
+    let message_type = member("type").unwrap_or_default();
     // Answers and errors are not answered: it would go round in circles. Of two ids neither is the message's.
     let is_answer = message_type == "error" || message_type.ends_with(".response");
     (!is_answer && error["path"] != "id").then_some(id)

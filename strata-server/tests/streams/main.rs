@@ -337,9 +337,22 @@ async fn forwarded(world: &World, agent: &mut Agent, live: &mut Live) -> StreamV
     let (status, view) = world.start_stream(&agent.sender, body).await;
     assert_eq!(status, StatusCode::CREATED, "{view}");
     assert!(matches!(agent.command().await, Command::StreamStart(_)));
-    // The stand-in's answer to whoever tells it where to.
-    live.until("alert", |alert: &Value| alert["code"] == "receiver_error").await;
-    live.state(StreamLife::Live).await
+    live_and_forwarded(live).await
+}
+
+/// Waits, in either order, for the stream to be live and for the stand-in's answer to whoever tells it where to.
+async fn live_and_forwarded(live: &mut Live) -> StreamView {
+    let (mut view, mut told) = (None, false);
+    loop {
+        let (event, data) = live.event().await;
+        told |= event == "alert" && data["code"] == "receiver_error";
+        if event == "stream.state" && data["state"] == json!(StreamLife::Live) {
+            view = Some(serde_json::from_value(data).unwrap());
+        }
+        if let (Some(view), true) = (&view, told) {
+            return StreamView::clone(view);
+        }
+    }
 }
 
 #[tokio::test]
@@ -355,8 +368,7 @@ async fn a_stream_that_is_taken_up_again_is_forwarded_again() {
     let agent = hung_up.again(&url, Manner::Willing).await;
     media.start(&format!("{}:{}", world.config.bind, before.ports[0]));
     agent.report(&[&before.id]);
-    live.until("alert", |alert: &Value| alert["code"] == "receiver_error").await;
-    assert_eq!(live.state(StreamLife::Live).await.id, before.id);
+    assert_eq!(live_and_forwarded(&mut live).await.id, before.id);
 }
 
 #[tokio::test]
