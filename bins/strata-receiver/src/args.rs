@@ -11,10 +11,15 @@ use strata_media::pipeline::Output;
 use strata_proto::id::StreamId;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::config;
+
 /// Receive one bonded RIST stream; write it to a file and pass it on to SRT and RTMP.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// TOML file of settings: the flags by their names, as in latency_ms = 500. Variables and flags win over it
+    #[arg(long, env = "STRATA_RECEIVER_CONFIG", value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
     /// Name of the stream, str_…; only said back in events and logs
     #[arg(long, env = "STRATA_RECEIVER_STREAM_ID", default_value = "str_manual")]
     pub(crate) stream_id: StreamId,
@@ -82,7 +87,7 @@ written first. A second SIGTERM or SIGINT meanwhile ends it at once.
 Exit codes:
   0         ended so
   1         failed while running; the last log line says why
-  2         bad usage
+  2         bad usage, or a bad configuration file
   3         a port cannot be bound
   4         the control socket cannot be made
   130, 143  ended at once by a second SIGINT, SIGTERM";
@@ -97,7 +102,7 @@ impl Args {
         line: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = OsString>,
     ) -> Result<Self, clap::Error> {
-        let args = Self::try_parse_from(line)?;
+        let args = Self::parse_with_file(line.into_iter().collect())?;
         if let Some(reason) = variables.into_iter().find_map(|name| unknown(&name.to_string_lossy())) {
             return Err(Self::command().error(ErrorKind::UnknownArgument, reason));
         }
@@ -110,6 +115,30 @@ impl Args {
             None => Ok(args),
         }
     }
+
+    /// Reads the command line, and then once more with what the file says beside it.
+    fn parse_with_file(mut line: Vec<OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command().mut_arg("ports", |ports| ports.required(false));
+        let given = command.try_get_matches_from_mut(&line)?;
+        let flags = config::flags(&command, &given);
+        let refused = |kind, reason: &str| Self::command().error(kind, reason);
+        let flags = flags.map_err(|reason| refused(ErrorKind::InvalidValue, &reason))?;
+        let beside = flags.len();
+        line.extend(flags);
+        Self::try_parse_from(line).map_err(|error| match (error.kind(), args_file(&given)) {
+            // The line itself was fine.
+            (kind, Some(file)) if beside > 0 && kind != ErrorKind::MissingRequiredArgument => {
+                let text = error.to_string();
+                let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                refused(kind, &format!("{}: {reason}", file.display()))
+            }
+            _ => error,
+        })
+    }
+}
+
+fn args_file(given: &clap::ArgMatches) -> Option<&PathBuf> {
+    given.get_one("config")
 }
 
 /// What to say of a variable that is for a receiver and not known. Those that Kubernetes sets for a Service named
@@ -202,6 +231,39 @@ mod tests {
             let said = format!("STRATA_RECEIVER_{unknown} is not known; these are: ");
             assert!(text.contains(&said) && text.contains("STRATA_RECEIVER_LATENCY_MS"), "{text}");
         }
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "ports = [15000, 15002]\nlatency_ms = 500\nlog = \"warn\"\noutputs = [\"srt://h:1\", \"srt://h:2\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let path = file.path().to_str().unwrap();
+        let args = read(&["--config", path]).unwrap();
+        assert_eq!((args.ports.as_slice(), args.latency_ms), (&[15000, 15002][..], 500));
+        assert_eq!((args.outputs.len(), args.log.to_string().as_str()), (2, "warn"));
+        let args = read(&["--config", path, "--ports", "0", "--latency-ms", "800"]).unwrap();
+        assert_eq!((args.ports.as_slice(), args.latency_ms), (&[0][..], 800));
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_named_with_the_file() {
+        for (text, reason) in [
+            ("latency = 500", "latency is not known; these are: stream_id, bind"),
+            ("config = \"x\"", "config is not known"),
+            ("latency_ms = 5", "--latency-ms"),
+            ("latency_ms = true", "latency_ms: expected a text, a whole number"),
+            ("ports = [15001]", "15001 is odd"),
+            ("ports = [", "TOML parse error"),
+        ] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(&file, text).unwrap();
+            let path = file.path().to_str().unwrap();
+            let error = read(&["--config", path]).unwrap_err();
+            assert!(error.contains(path) && error.contains(reason), "{text}: {error}");
+        }
+        let error = read(&["--config", "/no/such/file.toml"]).unwrap_err();
+        assert!(error.contains("/no/such/file.toml: No such file"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! used by hand; a control plane speaks to it through its control socket, see [`control`].
 
 mod args;
+mod config;
 mod control;
 mod serve;
 mod signals;
