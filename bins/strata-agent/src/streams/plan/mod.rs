@@ -6,8 +6,8 @@ use std::path::Path;
 
 use strata_agent_protocol::stream::PipelineConfig;
 use strata_proto::control::{
-    BondingConfig, BondingLink, ConfigUpdate, Encoder, ErrorCode, Fault, NetworkInterface, Scheduler, Source,
-    SourceMode, StreamStart,
+    BITRATE_KBPS, BondingConfig, BondingLink, ConfigUpdate, Encoder, ErrorCode, Fault, LATENCY_MS,
+    NetworkInterface, Scheduler, Source, SourceMode, StreamStart,
 };
 use url::Url;
 
@@ -127,7 +127,7 @@ fn text(path: &Path, field: &str) -> Result<String, Fault> {
 }
 
 fn encoder(encoder: &Encoder, field: &str) -> Result<(), Fault> {
-    within(&format!("{field}.bitrate_kbps"), encoder.bitrate_kbps, 50..=200_000)?;
+    within(&format!("{field}.bitrate_kbps"), encoder.bitrate_kbps, BITRATE_KBPS)?;
     within(&format!("{field}.keyint_max"), encoder.keyint_max, 1..=3000)?;
     match encoder.tune.as_deref() {
         Some(tune) if tune != TUNE => Err(bad(
@@ -201,8 +201,11 @@ fn rist_uri(text: &str, field: &str) -> Result<Option<u32>, Fault> {
     }
     let Some((_, buffer)) = url.query_pairs().find(|(key, _)| key == "buffer") else { return Ok(None) };
     match buffer.parse() {
-        Ok(ms) if (50..=30_000).contains(&ms) => Ok(Some(ms)),
-        _ => Err(bad(field, format!("expected a buffer of 50 to 30000 ms, got {buffer:.32?}"))),
+        Ok(ms) if LATENCY_MS.contains(&ms) => Ok(Some(ms)),
+        _ => {
+            let (least, most) = LATENCY_MS.into_inner();
+            Err(bad(field, format!("expected a buffer of {least} to {most} ms, got {buffer:.32?}")))
+        }
     }
 }
 
