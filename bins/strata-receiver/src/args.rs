@@ -120,25 +120,20 @@ impl Args {
     fn parse_with_file(mut line: Vec<OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command().mut_arg("ports", |ports| ports.required(false));
         let given = command.try_get_matches_from_mut(&line)?;
-        let flags = config::flags(&command, &given);
-        let refused = |kind, reason: &str| Self::command().error(kind, reason);
-        let flags = flags.map_err(|reason| refused(ErrorKind::InvalidValue, &reason))?;
-        let beside = flags.len();
-        line.extend(flags);
-        Self::try_parse_from(line).map_err(|error| match (error.kind(), args_file(&given)) {
-            // The line itself was fine.
-            (kind, Some(file)) if beside > 0 && kind != ErrorKind::MissingRequiredArgument => {
+        let Some(file) = given.get_one::<PathBuf>("config") else { return Self::try_parse_from(line) };
+        let refused =
+            |kind, reason: &str| Self::command().error(kind, format!("{}: {reason}", file.display()));
+        let flags = config::flags(file, &command, &given);
+        line.extend(flags.map_err(|reason| refused(ErrorKind::InvalidValue, &reason))?);
+        Self::try_parse_from(line).map_err(|error| match error.kind() {
+            ErrorKind::MissingRequiredArgument => error,
+            // The line itself was fine: the file is to blame.
+            kind => {
                 let text = error.to_string();
-                let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-                refused(kind, &format!("{}: {reason}", file.display()))
+                refused(kind, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
             }
-            _ => error,
         })
     }
-}
-
-fn args_file(given: &clap::ArgMatches) -> Option<&PathBuf> {
-    given.get_one("config")
 }
 
 /// What to say of a variable that is for a receiver and not known. Those that Kubernetes sets for a Service named

@@ -1,7 +1,7 @@
 //! The configuration file: what the flags say, in TOML, by their names with underscores.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
@@ -10,16 +10,11 @@ use toml::{Table, Value};
 /// What a file cannot say: itself, and what is done once.
 const NOT_IN_FILE: [&str; 4] = ["config", "output_stdin_json", "help", "version"];
 
-/// The flags that stand for what the file says and neither the command line nor the environment.
+/// The flags that stand for what `file` says and neither the command line nor the environment, as `given`.
 ///
 /// # Errors
-/// What is wrong with the file, with its name and the key.
-pub(crate) fn flags(command: &Command, given: &ArgMatches) -> Result<Vec<OsString>, String> {
-    let Some(file) = given.get_one::<PathBuf>("config") else { return Ok(Vec::new()) };
-    read(file, command, given).map_err(|reason| format!("{}: {reason}", file.display()))
-}
-
-fn read(file: &Path, command: &Command, given: &ArgMatches) -> Result<Vec<OsString>, String> {
+/// What is wrong with the file, with the key.
+pub(crate) fn flags(file: &Path, command: &Command, given: &ArgMatches) -> Result<Vec<OsString>, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
     let known: Vec<&Arg> =
