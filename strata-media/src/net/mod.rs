@@ -9,13 +9,34 @@
 //!
 //! [`sender()`] and [`receiver()`] open the sockets and return a handle and a driver. The caller decides where
 //! `driver.run().await` runs (it needs a tokio runtime with I/O and time); dropping the handle ends it.
+//!
+//! What is opened is said in code, or in [URLs](url) such as other tools take:
+//!
+//! ```
+//! use std::time::Duration;
+//! use strata_media::net::{LinkConfig, RistUrls, SenderConfig};
+//!
+//! let links = vec![
+//!     LinkConfig::new(0, "192.0.2.1:6000".parse()?).with_interface("wwan0"),
+//!     LinkConfig::new(1, "192.0.2.1:6002".parse()?).with_source("10.0.0.2".parse()?).as_backup(),
+//! ];
+//! let config = SenderConfig::new(links).with_latency(Duration::from_millis(300));
+//!
+//! let urls: RistUrls = "rist://192.0.2.1:6000?buffer=300&interface=wwan0,\
+//!                       rist://192.0.2.1:6002?source=10.0.0.2&backup=1".parse()?;
+//! assert_eq!(urls.sender()?.links, config.links);
+//! assert_eq!(urls.sender()?.latency, config.latency);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod builder;
 mod config;
 mod error;
 mod receiver;
 mod sender;
 mod socket;
 mod tunnels;
+pub mod url;
 
 pub use crate::rist::Packet;
 pub use crate::rist::psk::{AesType, Passphrase, PassphraseError};
@@ -24,6 +45,7 @@ pub use config::{LinkConfig, Profile, ReceiverConfig, SenderConfig, SenderUpdate
 pub use error::NetError;
 pub use receiver::{Receiver, ReceiverDriver, ReceiverMonitor, receiver};
 pub use sender::{Sender, SenderDriver, sender};
+pub use url::RistUrls;
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,12 @@ impl Passphrase {
             len => Err(PassphraseError::Long(len)),
         }
     }
+
+    /// The text, for what is told to nobody else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Passphrase {

@@ -1,0 +1,228 @@
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::*;
+use crate::net::{AesType, LinkConfig, Passphrase, Profile, Psk, SenderConfig};
+
+fn urls(text: &str) -> RistUrls {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// What is said of a text that is refused.
+fn refused(text: &str) -> String {
+    text.parse::<RistUrls>().expect_err(text).to_string()
+}
+
+#[test]
+fn every_parameter_finds_its_place() {
+    let urls = urls(
+        "rist://10.0.0.1:6000?buffer=300&secret=correct%20horse&aes-type=256&key-rotation=2000&cname=van-1&miface=wwan0,\
+         rist://[2001:db8::1]:6002/?source=[fd00::2]&backup=1, rist://10.0.0.1:6004?source=10.0.0.9&backup=0&",
+    );
+    // librist knows no escapes.
+    let mut psk = Psk::new(Passphrase::new("correct%20horse").unwrap());
+    (psk.aes_type, psk.key_rotation) = (AesType::Aes256, Some(2000));
+    let config = urls.sender().unwrap();
+    assert_eq!((config.latency, config.cname.as_str()), (Duration::from_millis(300), "van-1"));
+    assert_eq!((config.profile, config.psk), (Profile::Main, Some(psk)));
+    let links = vec![
+        LinkConfig::new(0, "10.0.0.1:6000".parse().unwrap()).with_interface("wwan0"),
+        LinkConfig::new(1, "[2001:db8::1]:6002".parse().unwrap())
+            .with_source("fd00::2".parse().unwrap())
+            .as_backup(),
+        LinkConfig::new(2, "10.0.0.1:6004".parse().unwrap()).with_source("10.0.0.9".parse().unwrap()),
+    ];
+    assert_eq!(config.links, links);
+    assert_eq!(urls.unused(), []);
+}
+
+#[test]
+fn what_is_not_said_is_as_the_constructor_has_it() {
+    let config = urls("rist://10.0.0.1:6000").sender().unwrap();
+    let new = SenderConfig::new(vec![LinkConfig::new(0, "10.0.0.1:6000".parse().unwrap())]);
+    assert_eq!(format!("{config:?}"), format!("{new:?}"));
+}
+
+#[test]
+fn a_receiver_listens_at_all_of_them() {
+    let config =
+        urls("rist://@0.0.0.0:6000?buffer=700&secret=s,rist://@[::1]:6002,rist://@:0").receiver().unwrap();
+    assert_eq!(config.binds, ["0.0.0.0:6000", "[::1]:6002", "0.0.0.0:0"].map(|addr| addr.parse().unwrap()));
+    assert_eq!((config.latency, config.psk.is_some()), (Duration::from_millis(700), true));
+}
+
+#[test]
+fn what_needs_no_setting_is_told() {
+    let urls = urls(
+        "rist://h:6000?rtt-min=5&rtt-max=500&reorder-buffer=15&bandwidth=100000&weight=5&session-timeout=2000,\
+         rist://h:6002?virt-dst-port=1968&keepalive-interval=1000&congestion-control=1&min-retries=6&max-retries=20",
+    );
+    let unused: Vec<_> = urls.unused().into_iter().map(|unused| (unused.index, unused.name)).collect();
+    let first = ["rtt-min", "rtt-max", "reorder-buffer", "bandwidth", "weight", "session-timeout"];
+    let second = ["virt-dst-port", "keepalive-interval", "congestion-control", "min-retries", "max-retries"];
+    let expected: Vec<_> =
+        first.map(|name| (0, name)).into_iter().chain(second.map(|name| (1, name))).collect();
+    assert_eq!(unused, expected);
+    assert!(urls.unused().iter().all(|unused| !unused.why.is_empty()));
+}
+
+#[test]
+fn an_error_names_url_field_and_reason() {
+    for (text, said) in [
+        ("", "URL 1 (): scheme: expected rist://"),
+        ("udp://h:1", "URL 1 (udp://h:1): scheme: expected rist://"),
+        ("rist://h:6000,h:6002?buffer=1", "URL 2 (h:6002): scheme: expected rist://"),
+        ("rist://h", "URL 1 (rist://h): port: expected a port"),
+        ("rist://h:0", "port: expected a port"),
+        ("rist://h:65536", "port: expected a port"),
+        ("rist://:6000", "host: expected an address"),
+        ("rist://fd00::1:6000", "host: expected an address (IPv6 in brackets)"),
+        ("rist://[fd00::1:6000", "host: expected an address (IPv6 in brackets)"),
+        ("rist://10.0.0.256:6000", "host: expected an address"),
+        ("rist://h:6000/path", "port: expected a port"),
+        ("rist://h:6000?buffer=0", r#"buffer: "0", 1 to 60000 are expected"#),
+        ("rist://h:6000?buffer=60001", r#"buffer: "60001", 1 to 60000 are expected"#),
+        ("rist://h:6000?buffer=1s", r#"buffer: "1s", 1 to 60000 are expected"#),
+        ("rist://h:6000?buffer=", "buffer: expected a value after ="),
+        ("rist://h:6000?buffer", "buffer: expected a value after ="),
+        ("rist://h:6000?buffer=1&buffer=1", "buffer: given twice in one URL"),
+        ("rist://h:6000?interface=a&miface=b", "miface: given twice in one URL"),
+        ("rist://h:6000?aes-type=192", "aes-type: expected 128 or 256"),
+        ("rist://h:6000?key-rotation=499", r#"key-rotation: "499", 500 to 4294967295"#),
+        ("rist://h:6000?interface=averylonginterface", "interface: expected the name of an interface"),
+        ("rist://h:6000?source=localhost", "source: expected an address of this machine"),
+        ("rist://h:6000?backup=maybe", "backup: expected 1 or 0"),
+        ("rist://h:6000?weight=-1", r#"weight: "-1", 0 to 1000000 are expected"#),
+        ("rist://h:6000?max-retries=1", r#"max-retries: "1", 2 to 100 are expected"#),
+        ("rist://h:6000?timing-mode=3", r#"timing-mode: "3", 0 to 2 are expected"#),
+        ("rist://h:6000?username=u", "username: authentication by EAP-SRP is not supported"),
+        ("rist://h:6000?buffre=300", "buffre: unknown parameter; these are known: buffer, secret, aes-type,"),
+    ] {
+        let error = refused(text);
+        assert!(error.contains(said), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_message() {
+    let long = "x".repeat(128);
+    for text in [format!("rist://h:6000?secret={long}"), format!("rist://{long}@h:6000?secret={long}")] {
+        let error = text.parse::<RistUrls>().unwrap_err();
+        assert!(!error.to_string().contains(&long) && !format!("{error:?}").contains(&long), "{error}");
+    }
+    assert!(refused(&format!("rist://h:6000?secret={long}")).contains("secret: a passphrase of 128 bytes"));
+    let urls = urls("rist://10.0.0.1:6000?secret=hunter2,rist://10.0.0.1:6002?secret=hunter3");
+    assert!(!format!("{urls:?}").contains("hunter"));
+    assert!(!urls.sender().unwrap_err().to_string().contains("hunter"));
+}
+
+#[test]
+fn links_agree_on_what_they_have_in_common() {
+    for (field, one, other) in
+        [("buffer", "300", "500"), ("secret", "a", "b"), ("aes-type", "128", "256"), ("cname", "a", "b")]
+    {
+        let with = |one, other| {
+            urls(&format!("rist://1.1.1.1:2?{field}={one},rist://1.1.1.1:4,rist://1.1.1.1:6?{field}={other}"))
+        };
+        let error = with(one, other).sender().unwrap_err();
+        assert_eq!((error.index, error.field.as_str()), (2, field));
+        assert_eq!(error.reason, Reason::Conflict { first: 0 });
+        if field != "aes-type" {
+            with(one, one).sender().unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_named() {
+    for (text, is_sender, field) in [
+        ("rist://@1.1.1.1:2", true, "host"),
+        ("rist://1.1.1.1:2?aes-type=128", true, "aes-type"),
+        ("rist://1.1.1.1:2,rist://1.1.1.1:4?key-rotation=500", true, "key-rotation"),
+        ("rist://h:2", true, "host"),
+        ("rist://1.1.1.1:2", false, "host"),
+        ("rist://@1.1.1.1:2?source=1.1.1.1", false, "source"),
+        ("rist://@1.1.1.1:2?backup", false, "backup"),
+        ("rist://@1.1.1.1:2?miface=lo", false, "interface"),
+    ] {
+        let urls = urls(text);
+        let error = if is_sender { urls.sender().unwrap_err() } else { urls.receiver().unwrap_err() };
+        assert_eq!(error.field, field, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn names_are_resolved_to_the_family_of_the_source() {
+    let named = urls("rist://localhost:6000?source=127.0.0.1&secret=s,rist://10.0.0.1:6002");
+    assert_eq!(named.sender().unwrap_err().reason, Reason::Unresolved);
+    let config = named.resolve().await.unwrap().sender().unwrap();
+    assert_eq!(config.links[0].remote, "127.0.0.1:6000".parse().unwrap());
+    let error = urls("rist://10.0.0.1:6000,rist://no-such-host.invalid:6002").resolve().await.unwrap_err();
+    assert_eq!((error.index, error.field.as_str()), (1, "host"));
+    assert!(matches!(error.reason, Reason::Resolve(_)), "{error}");
+}
+
+fn host() -> impl Strategy<Value = String> {
+    let v4 = any::<std::net::Ipv4Addr>().prop_map(|ip| ip.to_string());
+    let v6 = any::<std::net::Ipv6Addr>().prop_map(|ip| format!("[{ip}]"));
+    prop_oneof![v4, v6, "[a-z][a-z0-9.-]{0,20}"]
+}
+
+fn params() -> impl Strategy<Value = Vec<String>> {
+    let all = (
+        (
+            1..=60_000u32,
+            "[ -%'-+\\--~]{1,127}",
+            select(vec![128, 256]),
+            500..=u32::MAX,
+            "[ -%'-+\\--~]{1,255}",
+        ),
+        ("[a-z0-9:.]{1,15}", any::<std::net::IpAddr>(), any::<bool>(), 0..=1_000_000u32, -1..=100i8),
+    );
+    let all = all.prop_map(
+        |((buffer, secret, bits, rotation, cname), (interface, source, backup, weight, level))| {
+            vec![
+                format!("buffer={buffer}"),
+                format!("secret={secret}"),
+                format!("aes-type={bits}"),
+                format!("key-rotation={rotation}"),
+                format!("cname={cname}"),
+                format!("interface={interface}"),
+                format!("source={source}"),
+                format!("backup={}", u8::from(backup)),
+                format!("weight={weight}"),
+                format!("verbose-level={level}"),
+            ]
+        },
+    );
+    all.prop_flat_map(|all| subsequence(all.clone(), 0..=all.len())).prop_shuffle()
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_as_the_same(
+        list in vec((any::<bool>(), host(), 1..=u16::MAX, params()), 1..5)
+    ) {
+        let texts = list.iter().map(|(listens, host, port, params)| {
+            let query = if params.is_empty() { String::new() } else { format!("?{}", params.join("&")) };
+            format!("rist://{}{host}:{port}{query}", if *listens { "@" } else { "" })
+        });
+        let urls = urls(&texts.collect::<Vec<_>>().join(","));
+        prop_assert_eq!(urls.urls().len(), list.len());
+        for (url, (listens, _, port, params)) in urls.urls().iter().zip(&list) {
+            prop_assert_eq!((url.listens(), url.port(), url.params.len()), (*listens, *port, params.len()));
+        }
+        let written = urls.to_string();
+        prop_assert_eq!(written.parse::<RistUrls>().unwrap(), urls);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "(rist://)?@?[\\[\\]a-z0-9.:]{0,12}(:[0-9]{0,6})?\\??[a-z&=0-9,-]{0,30}") {
+        if let Ok(urls) = text.parse::<RistUrls>() {
+            prop_assert_eq!(urls.to_string().parse::<RistUrls>().unwrap(), urls);
+        }
+    }
+}
