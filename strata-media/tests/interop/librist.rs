@@ -1,0 +1,213 @@
+//! librist's tools (Debian `rist-tools`, installed by `make setup`): 60 s by the Simple Profile, and 12 s by the Main
+//! Profile in each of its forms: in clear, with keys of 128 and of 256 bits that change, without null packets.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use strata_media::net::{self, AesType, LinkConfig, Passphrase, Profile, Psk, ReceiverConfig, SenderConfig};
+use strata_media::rist::ReceiverStats;
+use tokio::net::UdpSocket;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::kernel::{bound, room};
+use crate::rig::{LATENCY, ROUND_TRIP, lossy, own, sink};
+use crate::stream::{Check, stream};
+
+/// What is set alike at both ends.
+#[derive(Clone, Copy)]
+struct Case {
+    /// Of its own, so that addresses meet nobody.
+    test: u8,
+    /// How long the stream that is compared lasts.
+    length: Duration,
+    profile: Profile,
+    aes_type: Option<AesType>,
+    null_packet_deletion: bool,
+}
+
+const SIMPLE: Case = Case {
+    test: 1,
+    length: Duration::from_secs(60),
+    profile: Profile::Simple,
+    aes_type: None,
+    null_packet_deletion: false,
+};
+const MAIN: Case = Case { test: 3, length: Duration::from_secs(12), profile: Profile::Main, ..SIMPLE };
+const AES_128: Case = Case { test: 5, aes_type: Some(AesType::Aes128), ..MAIN };
+const AES_256: Case = Case { test: 7, aes_type: Some(AesType::Aes256), ..MAIN };
+const WITHOUT_NULLS: Case = Case { test: 9, null_packet_deletion: true, ..MAIN };
+
+impl Case {
+    fn psk(&self) -> Option<Psk> {
+        let mut psk = Psk::new(Passphrase::new("correct-horse").unwrap());
+        psk.aes_type = self.aes_type?;
+        // 400 datagrams a second: a new key every five seconds.
+        psk.key_rotation = Some(2000);
+        Some(psk)
+    }
+
+    /// The same for librist.
+    fn url(&self) -> String {
+        let bits = match self.aes_type {
+            None => return format!("?buffer={}", LATENCY.as_millis()),
+            Some(AesType::Aes128) => 128,
+            Some(AesType::Aes256) => 256,
+        };
+        let latency = LATENCY.as_millis();
+        format!("?buffer={latency}&secret=correct-horse&aes-type={bits}&key-rotation=2000")
+    }
+}
+
+/// The longest a test may take on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn tool(name: &str, case: Case, input: &str, output: &str) -> Child {
+    let profile = if case.profile == Profile::Simple { "0" } else { "1" };
+    let mut command = Command::new(name);
+    if case.null_packet_deletion && name == "ristsender" {
+        command.arg("-n");
+    }
+    command
+        .args([
+            "-p",
+            profile,
+            "-b",
+            &LATENCY.as_millis().to_string(),
+            "-S",
+            "0",
+            "-v",
+            "4",
+            "-i",
+            input,
+            "-o",
+            output,
+        ])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {name} ({error}); `make setup` installs rist-tools"))
+}
+
+async fn librist_receives(case: Case) {
+    let receiver = own(case.test, 1, 5000);
+    let output = sink(own(case.test, 2, 6000)).await;
+    let (relay, link) = lossy(receiver);
+    let url = format!("rist://@{receiver}{}", case.url());
+    let _tool = tool("ristreceiver", case, &url, &format!("udp://{}", output.local_addr().unwrap()));
+    bound(receiver).await;
+    let mut config = SenderConfig::new(vec![LinkConfig::new(0, link)]);
+    (config.profile, config.psk, config.latency) = (case.profile, case.psk(), LATENCY);
+    config.null_packet_deletion = case.null_packet_deletion;
+    let (sender, driver) = net::sender(config).unwrap();
+    tokio::spawn(driver.run());
+    let sending = stream(case.length, async |payload| sender.send(payload).await.unwrap());
+    let checking = async {
+        let mut check = Check::new(case.length);
+        let mut buffer = [0; 2048];
+        loop {
+            let len = output.recv(&mut buffer).await.unwrap();
+            if check.take(&buffer[..len]) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();
+    let (stats, tunnel) = (sender.stats(), sender.tunnel_stats());
+    println!("{stats:#?}\n{:#?}", relay.stats());
+    assert!(stats.retransmitted > 0 && relay.stats().up.lost > 0, "the link loses");
+    assert!(stats.links[0].rtt_ms >= ROUND_TRIP.as_secs_f64() * 1e3, "librist answers echoes: {stats:?}");
+    assert_eq!(tunnel.taken > 0, case.profile == Profile::Main, "{tunnel:?}");
+    assert_eq!((tunnel.undecryptable, tunnel.unencrypted, tunnel.rejected), (0, 0, 0), "{tunnel:?}");
+}
+
+async fn strata_receives(mut case: Case) -> ReceiverStats {
+    case.test += 1;
+    let input = own(case.test, 1, 7000);
+    let mut config = ReceiverConfig::new(vec![own(case.test, 2, 5000)]);
+    (config.psk, config.latency) = (case.psk(), LATENCY);
+    let (mut receiver, driver) = net::receiver(config).unwrap();
+    tokio::spawn(driver.run());
+    let (relay, link) = lossy(receiver.local_addrs()[0]);
+    let _tool = tool("ristsender", case, &format!("udp://@{input}"), &format!("rist://{link}{}", case.url()));
+    bound(input).await;
+    let socket = UdpSocket::bind(own(case.test, 3, 0)).await.unwrap();
+    let sending = stream(case.length, async |payload| {
+        room(input).await;
+        socket.send_to(&payload, input).await.unwrap();
+    });
+    let checking = async {
+        let mut check = Check::new(case.length);
+        loop {
+            let packet = receiver.recv().await.unwrap();
+            assert_eq!(packet.lost_before, 0);
+            if check.take(&packet.payload) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();
+    let stats = receiver.stats();
+    println!("{stats:#?}\n{:#?}", relay.stats());
+    assert!(stats.recovered_packets > 0 && relay.stats().up.lost > 0, "the link loses");
+    assert!(stats.paths[0].rtt.unwrap() >= ROUND_TRIP, "librist answers echoes: {stats:?}");
+    assert_eq!(stats.tunnel.taken > 0, case.profile == Profile::Main, "{:?}", stats.tunnel);
+    assert_eq!((stats.tunnel.unencrypted, stats.tunnel.rejected), (0, 0), "{:?}", stats.tunnel);
+    stats
+}
+
+/// Bytes of RTP per packet of seven, of which 16 in 49 are null ones.
+fn assert_nulls_left_out(stats: &ReceiverStats) {
+    let mean = stats.paths[0].bytes as f64 / stats.paths[0].packets as f64;
+    assert!(mean < 1000.0, "{mean} bytes of 1328");
+}
+
+#[tokio::test]
+async fn librist_receives_what_strata_sends() {
+    librist_receives(SIMPLE).await;
+}
+
+#[tokio::test]
+async fn strata_receives_what_librist_sends() {
+    strata_receives(SIMPLE).await;
+}
+
+#[tokio::test]
+async fn librist_receives_by_the_main_profile() {
+    librist_receives(MAIN).await;
+}
+
+#[tokio::test]
+async fn strata_receives_by_the_main_profile() {
+    strata_receives(MAIN).await;
+}
+
+#[tokio::test]
+async fn librist_receives_with_a_key_of_128_bits() {
+    librist_receives(AES_128).await;
+}
+
+#[tokio::test]
+async fn strata_receives_with_a_key_of_128_bits() {
+    strata_receives(AES_128).await;
+}
+
+#[tokio::test]
+async fn librist_receives_with_a_key_of_256_bits() {
+    librist_receives(AES_256).await;
+}
+
+#[tokio::test]
+async fn strata_receives_with_a_key_of_256_bits() {
+    strata_receives(AES_256).await;
+}
+
+#[tokio::test]
+async fn librist_restores_null_packets() {
+    librist_receives(WITHOUT_NULLS).await;
+}
+
+#[tokio::test]
+async fn strata_restores_null_packets() {
+    assert_nulls_left_out(&strata_receives(WITHOUT_NULLS).await);
+}
