@@ -2,6 +2,7 @@
 # toolchain and cargo-fuzz, which nothing here installs.
 #   MEDIA=clip.mp4   the clip that `make demo` (and the end-to-end tests) send; one is generated when absent
 #   SECONDS=30       how long `make demo` streams; 0 = until Ctrl-C
+#   TRACES=folder    recorded capacities for `make bench-bonding`, in Mahimahi's format; made ones when absent
 #   FUZZ_SECONDS=20  how long `make fuzz` spends on each target
 
 SHELL := bash
@@ -22,7 +23,7 @@ override MEDIA := $(abspath $(MEDIA))
 export MEDIA
 endif
 
-.PHONY: help setup demo test test-programs check fmt clippy features doc deny purity sizes package bench fuzz
+.PHONY: help setup demo test test-programs check fmt clippy features doc deny purity sizes package bench bench-bonding fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -84,6 +85,12 @@ package:
 bench: ## criterion benches; the figures are explained in benches/README.md
 	@scripts/setup.sh build
 	$(CARGO) bench $(CARGOFLAGS) -p strata-benches
+
+bench-bonding: ## bonding beside librist, SRT and GStreamer over emulated links (TRACES=, SECONDS=, ARGS=)
+	@scripts/setup.sh build
+	$(CARGO) build $(CARGOFLAGS) --release --workspace --bins
+	$(TARGET_DIR)/release/bonding --out $(TARGET_DIR)/bench-bonding \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 fuzz: ## every decoder for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
 	scripts/fuzz.sh $(FUZZ_SECONDS)

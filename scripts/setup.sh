@@ -26,6 +26,7 @@ packages=(
   gstreamer1.0-plugins-bad              # MPEG-TS, SRT, RTMP, H.264 parser
   gstreamer1.0-plugins-ugly             # x264
   gstreamer1.0-libav                    # AAC encoder, decoders
+  gstreamer1.0-tools                    # gst-launch, to compare with
   ffmpeg                                # the demo generates a clip and checks the recording
   rist-tools                            # interoperability tests against ristsender, ristreceiver
   srt-tools                             # SRT forwarding is tested against srt-live-transmit

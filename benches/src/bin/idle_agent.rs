@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use strata_benches::process;
 use strata_e2e::clip::Clip;
 use strata_e2e::stage::{Setup, Stage};
 
@@ -26,34 +27,22 @@ struct Cli {
     settle: u64,
 }
 
-/// Kernel ticks per second in /proc/PID/stat (USER_HZ, the same on every Linux).
-const TICKS: f64 = 100.0;
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let cli = Cli::parse();
     let stage = Stage::new(Setup::new(Clip::SMALL.file().await?)).await?;
     let (agent, _) = stage.device("agent").await?;
-    let process = format!("/proc/{}", agent.daemon.pid().context("the agent ended")?);
+    let pid = agent.daemon.pid().context("the agent ended")?;
     tokio::time::sleep(Duration::from_secs(cli.settle)).await;
-    let before = cpu(process.as_ref())?;
+    let before = process::cpu_seconds(pid)?;
     tokio::time::sleep(Duration::from_secs(cli.seconds)).await;
-    let used = cpu(process.as_ref())? - before;
-    let (resident, written) = memory(process.as_ref())?;
+    let used = process::cpu_seconds(pid)? - before;
+    let (resident, written) = memory(&process::folder(pid))?;
     println!("idle agent over {} s", cli.seconds);
     println!("  memory  {:.1} MB resident, {:.1} MB of it written to", resident / 1e3, written / 1e3);
     println!("  cpu     {used:.2} s, {:.2} % of a core", used * 100.0 / cli.seconds as f64);
     stage.done();
     Ok(())
-}
-
-/// CPU time of a process and its children that ended, seconds.
-fn cpu(process: &Path) -> Result<f64> {
-    let stat = std::fs::read_to_string(process.join("stat"))?;
-    // The name, in parentheses, may hold anything; the fields after it are numbered from 3.
-    let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat")?;
-    let ticks = fields.split(' ').skip(11).take(4).map(str::parse::<u64>);
-    Ok(ticks.sum::<Result<u64, _>>()? as f64 / TICKS)
 }
 
 /// Resident memory, and what of it was written to, kB.

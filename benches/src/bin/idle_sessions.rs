@@ -18,6 +18,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
+use strata_benches::process;
 use strata_server::tls::{Identity, ServeLimits};
 use strata_server::{Config, Server, tls};
 use tokio::net::{TcpListener, TcpStream};
@@ -192,15 +193,11 @@ impl Running {
     fn usage(&self) -> Result<Usage> {
         // What connections just closed or answered is freed a moment later.
         std::thread::sleep(Duration::from_secs(1));
-        let proc = Path::new("/proc").join(self.0.id().to_string());
-        let status = std::fs::read_to_string(proc.join("status"))?;
+        let pid = self.0.id();
+        let status = std::fs::read_to_string(process::folder(pid).join("status"))?;
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
         let rss_kib = rss.trim().trim_end_matches(" kB").trim().parse()?;
-        let stat = std::fs::read_to_string(proc.join("stat"))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        // proc(5): utime and stime are fields 14 and 15; the third is the first behind the name. 100 Hz.
-        let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(Usage { rss_kib, cpu_s: ticks / 100.0 })
+        Ok(Usage { rss_kib, cpu_s: process::cpu_seconds(pid)? })
     }
 }
 

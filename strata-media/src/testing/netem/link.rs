@@ -46,6 +46,8 @@ pub struct Delivered<P> {
 pub struct LinkStats {
     /// Packets pushed.
     pub pushed: u64,
+    /// Bytes pushed, without headers.
+    pub pushed_bytes: u64,
     /// Packets delivered, copies included.
     pub delivered: u64,
     /// Bytes delivered, without headers.
@@ -121,6 +123,7 @@ impl<P: Packet> Link<P> {
         self.epoch.get_or_insert(now);
         self.advance(now);
         self.stats.pushed += 1;
+        self.stats.pushed_bytes += packet.size() as u64;
         let size = packet.size() + self.config.overhead;
         let room = self.config.queue_bytes().saturating_sub(self.stats.queued_bytes);
         if size > room || self.waiting.len() + self.travelling.len() >= MAX_PACKETS {

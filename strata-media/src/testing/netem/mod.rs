@@ -28,7 +28,9 @@ mod link;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod walk;
 
 pub use config::{Config, ConfigError, Loss, Outage, Queue};
 pub use link::{Delivered, Link, LinkStats, Packet};
 pub use trace::{Trace, TraceError};
+pub use walk::walk;

@@ -1,0 +1,112 @@
+//! Bonding side by side: the same stream over the same emulated links, by Strata and by its peers, one after another.
+//!
+//! ```text
+//!  source ──UDP──► sending tool ──► relay per link ──► receiving tool ──UDP──► sink
+//!  (this process)  (a process)      (this process)     (a process)            (this process)
+//! ```
+
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement of real processes")]
+
+mod contender;
+mod plot;
+mod report;
+mod rig;
+mod scenario;
+mod sink;
+mod source;
+mod stream;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+
+use crate::contender::Contender;
+use crate::report::Row;
+use crate::scenario::Scenario;
+
+/// Runs the scenarios with every contender, and prints one table.
+///
+/// Loss is what did not come within the latency and 500 ms; it is counted over the middle of the stream, without its
+/// first five seconds. Wire is all bytes handed to the links (UDP payloads of both, media and control) for one byte of
+/// payload. CPU is that of both ends, user and system, for 10⁹ bits of payload.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// Seconds of stream per run; by default 45, and 600 with recorded capacity.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Scenarios, by name, separated by commas; all when absent.
+    #[arg(long, value_delimiter = ',')]
+    scenarios: Vec<String>,
+    /// Contenders, by name, separated by commas; all when absent.
+    #[arg(long, value_delimiter = ',')]
+    contenders: Vec<String>,
+    /// A folder of recorded capacities in Mahimahi's format, one link per file; made ones when absent.
+    #[arg(long, env = "TRACES")]
+    traces: Option<PathBuf>,
+    /// Where the table, the figures and the logs of the tools go.
+    #[arg(long, default_value = "target/bench-bonding")]
+    out: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let scenarios = pick(&cli.scenarios, scenario::all(cli.traces.as_deref())?, |s| &s.name)?;
+    let contenders = pick(&cli.contenders, Contender::ALL.to_vec(), |c| c.name())?;
+    std::fs::create_dir_all(&cli.out).with_context(|| cli.out.display().to_string())?;
+    let mut rows = Vec::new();
+    for scenario in &scenarios {
+        for contender in &contenders {
+            let row = run(&cli, scenario, *contender).await?;
+            println!("{}", report::line(&row));
+            rows.push(row);
+        }
+    }
+    let table = report::table(&rows);
+    std::fs::write(cli.out.join("table.md"), &table)?;
+    println!("\n{table}");
+    Ok(())
+}
+
+async fn run(cli: &Cli, scenario: &Scenario, contender: Contender) -> Result<Row> {
+    let name = format!("{}-{}", scenario.name, contender.name()).replace(' ', "-").to_lowercase();
+    let folder = cli.out.join(&name);
+    let seconds = cli.seconds.unwrap_or(scenario.seconds);
+    let measured = rig::run(scenario, contender, seconds, &folder)
+        .await
+        .with_context(|| format!("{name}, logs in {}", folder.display()))?;
+    plot::draw(&cli.out.join(format!("{name}.svg")), scenario, contender, &measured)?;
+    Ok(report::row(scenario, contender, &measured))
+}
+
+/// Those that were named, or all.
+fn pick<T: Clone>(names: &[String], all: Vec<T>, name: impl Fn(&T) -> &str) -> Result<Vec<T>> {
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let find = |wanted: &String| match all.iter().find(|one| name(one).eq_ignore_ascii_case(wanted)) {
+        Some(found) => Ok(found.clone()),
+        None => {
+            let known: Vec<_> = all.iter().map(&name).collect();
+            bail!("there is no {wanted:?}; there are: {}", known.join(", "))
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+/// Texts of the recordings in a folder, by name.
+fn recordings(folder: &Path) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_file() {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            found.push((name, text));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
