@@ -66,6 +66,16 @@ SEEDS = {
     },
 }
 
+# Text as it is.
+TEXTS = {
+    "net_urls": {
+        "sender": "rist://host:6000?buffer=300&secret=s&aes-type=256&key-rotation=2000&cname=c&interface=wwan0,"
+        "rist://[2001:db8::1]:6002?source=[fd00::2]&backup=1&weight=5&rtt-min=5",
+        "receiver": "rist://@0.0.0.0:6000?buffer=300,rist://@[::]:6002,rist://@:0",
+        "refused": "rist://@h?buffer&buffre=1&aes-type=192",
+    },
+}
+
 for target, groups in GROUPS.items():
     corpus = ROOT / "fuzz/corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)
@@ -80,3 +90,9 @@ for target, seeds in SEEDS.items():
     corpus.mkdir(parents=True, exist_ok=True)
     for name, digits in seeds.items():
         corpus.joinpath(name).write_bytes(bytes.fromhex(digits))
+
+for target, seeds in TEXTS.items():
+    corpus = ROOT / "fuzz/corpus" / target
+    corpus.mkdir(parents=True, exist_ok=True)
+    for name, text in seeds.items():
+        corpus.joinpath(name).write_text(text)

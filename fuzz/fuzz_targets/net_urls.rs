@@ -1,0 +1,16 @@
+//! What somebody types to say where a stream goes or comes from.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use strata_media::net::RistUrls;
+
+fuzz_target!(|text: &str| {
+    match text.parse::<RistUrls>() {
+        Ok(urls) => {
+            assert_eq!(urls.to_string().parse::<RistUrls>().expect("what was written can be read"), urls);
+            let _ = (urls.sender(), urls.receiver(), urls.unused());
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+});
