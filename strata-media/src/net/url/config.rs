@@ -55,6 +55,34 @@ impl RistUrls {
         Ok(self)
     }
 
+    /// With this latency where no URL says another.
+    #[must_use]
+    pub fn or_buffer(self, buffer: Duration) -> Self {
+        self.or(Param::Buffer(buffer))
+    }
+
+    /// With this passphrase where no URL says another.
+    #[must_use]
+    pub fn or_secret(self, secret: Passphrase) -> Self {
+        self.or(Param::Secret(secret))
+    }
+
+    /// With keys of this length where no URL says another.
+    #[must_use]
+    pub fn or_aes_type(self, aes_type: AesType) -> Self {
+        self.or(Param::AesType(aes_type))
+    }
+
+    fn or(mut self, param: Param) -> Self {
+        let mut all = self.urls.iter().flat_map(|url| &url.params);
+        if !all.any(|other| other.name() == param.name())
+            && let Some(first) = self.urls.first_mut()
+        {
+            first.params.push(param);
+        }
+        self
+    }
+
     /// The sender whose links these are, numbered from 0, once every name is [resolved](Self::resolve). Its profile is
     /// Main if there is a secret, else Simple.
     ///

@@ -47,6 +47,22 @@ fn what_is_not_said_is_as_the_constructor_has_it() {
 }
 
 #[test]
+fn what_no_url_says_may_come_from_elsewhere() {
+    let with = |text| {
+        let urls = urls(text).or_buffer(Duration::from_millis(500)).or_aes_type(AesType::Aes256);
+        urls.or_secret(Passphrase::new("elsewhere").unwrap()).sender().unwrap()
+    };
+    let config = with("rist://1.1.1.1:2,rist://1.1.1.1:4?buffer=300&secret=here");
+    let psk = config.psk.unwrap();
+    assert_eq!((config.latency, psk.aes_type), (Duration::from_millis(300), AesType::Aes256));
+    assert_eq!(psk.secret.expose(), "here");
+    let config = with("rist://1.1.1.1:2,rist://1.1.1.1:4?aes-type=128");
+    let psk = config.psk.unwrap();
+    assert_eq!((config.latency, psk.aes_type), (Duration::from_millis(500), AesType::Aes128));
+    assert_eq!(psk.secret.expose(), "elsewhere");
+}
+
+#[test]
 fn a_receiver_listens_at_all_of_them() {
     let config =
         urls("rist://@0.0.0.0:6000?buffer=700&secret=s,rist://@[::1]:6002,rist://@:0").receiver().unwrap();
