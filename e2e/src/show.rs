@@ -1,10 +1,10 @@
 //! What the demo shows while a stream runs, and at its end.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use strata::screen::{self, LinkRow, Target, megabits};
 use strata_proto::control::{LinkStats, ReceiverStats, StreamView};
 
 use crate::recording::Report;
@@ -15,14 +15,15 @@ const LINES_APART: Duration = Duration::from_secs(5);
 /// Shows a stream on stdout: a table drawn over the one before, or a line now and then.
 #[derive(Debug)]
 pub struct Screen {
-    terminal: bool,
-    drawn: usize,
+    /// The table, on a terminal.
+    drawn: Option<screen::Screen>,
     last: Option<Duration>,
 }
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { terminal: io::stdout().is_terminal(), drawn: 0, last: None }
+        let stdout = Target::Stdout;
+        Self { drawn: stdout.is_terminal().then(|| screen::Screen::new(stdout)), last: None }
     }
 }
 
@@ -32,35 +33,21 @@ impl Screen {
     /// # Errors
     /// When stdout was closed.
     pub fn update(&mut self, stream: &StreamView, elapsed: Duration) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if self.terminal {
-            let table = table(stream, elapsed);
-            if self.drawn > 0 {
-                // Up over the table drawn before, and clear to the end of the screen.
-                write!(out, "\x1b[{}A\x1b[J", self.drawn)?;
-            }
-            self.drawn = table.lines().count();
-            writeln!(out, "{table}")?;
+        if let Some(screen) = &mut self.drawn {
+            screen.draw(&table(stream, elapsed))?;
         } else if self.last.is_none_or(|last| elapsed >= last + LINES_APART) {
             self.last = Some(elapsed);
-            writeln!(out, "{}", line(stream, elapsed))?;
+            writeln!(io::stdout(), "{}", line(stream, elapsed))?;
         }
-        out.flush()
+        Ok(())
     }
 }
 
 /// A table of the links and a line about the stream.
 #[must_use]
 pub fn table(stream: &StreamView, elapsed: Duration) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["link", "state", "rate", "RTT", "loss", "capacity", "sent", "resent"]);
-    for link in stream.sender_stats.iter().flat_map(|stats| &stats.links) {
-        table.add_row(row(link));
-    }
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    let links = stream.sender_stats.iter().flat_map(|stats| &stats.links);
+    let table = screen::table(LinkRow::HEADS, links.map(|link| row(link).cells()), 2);
     format!("{table}\n{}", stream_line(stream, elapsed))
 }
 
@@ -69,7 +56,7 @@ pub fn table(stream: &StreamView, elapsed: Duration) -> String {
 pub fn line(stream: &StreamView, elapsed: Duration) -> String {
     let mut text = stream_line(stream, elapsed);
     for link in stream.sender_stats.iter().flat_map(|stats| &stats.links) {
-        let [id, state, rate, rtt, loss, capacity, ..] = row(link);
+        let [id, state, rate, rtt, loss, capacity, ..] = row(link).cells();
         let _ = write!(text, " │ link {id} {state} {rate}, RTT {rtt}, loss {loss}, capacity {capacity}");
     }
     text
@@ -101,17 +88,17 @@ pub fn summary(report: &Report, stats: &ReceiverStats) -> String {
     text
 }
 
-fn row(link: &LinkStats) -> [String; 8] {
-    [
-        link.id.to_string(),
-        format!("{:?}", link.state),
-        link.sent_bps.map_or_else(|| "–".to_owned(), megabits),
-        format!("{:.0} ms", link.rtt_ms),
-        format!("{:.2} %", link.loss_rate * 100.0),
-        megabits(link.capacity_bps),
-        format!("{:.1} MB", link.sent_bytes as f64 / 1e6),
-        link.retransmitted_packets.map_or_else(|| "–".to_owned(), |n| n.to_string()),
-    ]
+fn row(link: &LinkStats) -> LinkRow {
+    LinkRow {
+        link: link.id.to_string(),
+        state: format!("{:?}", link.state),
+        rate_bps: link.sent_bps,
+        rtt_ms: link.rtt_ms,
+        loss_rate: link.loss_rate,
+        capacity_bps: link.capacity_bps,
+        sent_bytes: link.sent_bytes,
+        resent: link.retransmitted_packets,
+    }
 }
 
 fn stream_line(stream: &StreamView, elapsed: Duration) -> String {
@@ -129,8 +116,4 @@ fn stream_line(stream: &StreamView, elapsed: Duration) -> String {
         );
     }
     text
-}
-
-fn megabits(bps: u64) -> String {
-    format!("{:.2} Mbit/s", bps as f64 / 1e6)
 }

@@ -1,0 +1,198 @@
+//! The flags of `strata rist`, and what they configure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
+use strata_media::net::{self, AesType, Passphrase, PassphraseError, ReceiverConfig, RistUrls, SenderConfig};
+
+use super::udp::UdpUrl;
+use crate::end::Failure;
+
+/// Take a stream from UDP, and send it by RIST over one link or several.
+#[derive(Debug, Args)]
+#[command(after_long_help = SEND_EXAMPLES)]
+pub(crate) struct Send {
+    /// Where the stream comes in, one RTP payload (usually 1316 bytes of MPEG-TS) per datagram:
+    /// udp://ADDRESS:PORT[?miface=INTERFACE]; a multicast group is joined, port 0 takes a free one
+    #[arg(short, long, alias = "inputurl", value_name = "URL")]
+    pub(crate) input: UdpUrl,
+    /// The receiver, once for every link: rist://HOST:PORT[?NAME=VALUE&…],…
+    ///
+    /// Parameters of a link: source=ADDRESS, interface=NAME (or miface), backup=1 (only when the others do not
+    /// suffice). Of the stream, in any of the URLs: buffer=MS (latency), secret, aes-type=128|256, key-rotation, cname.
+    /// librist's others are checked, and a warning says that they have no effect.
+    #[arg(short, long, alias = "outputurl", value_name = "URL,…")]
+    output: String,
+    /// How it speaks; main needs one port per link and can encrypt, simple two ports, an even one and the one above
+    #[arg(short, long, value_name = "PROFILE", default_value = "main")]
+    profile: Profile,
+    /// Leave null packets out, which the receiver restores; only with main
+    #[arg(short, long)]
+    null_packet_deletion: bool,
+    #[command(flatten)]
+    common: Common,
+    /// Write statistics to this file once per second, a JSON object per line; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stats: Option<PathBuf>,
+}
+
+/// Receive a stream by RIST on one port or several, and pass it on by UDP.
+#[derive(Debug, Args)]
+#[command(after_long_help = RECEIVE_EXAMPLES)]
+pub(crate) struct Receive {
+    /// Where to listen, once for every port: rist://@ADDRESS:PORT[?NAME=VALUE&…],…; port 0 takes a free one
+    ///
+    /// All of them are one stream, whichever profile a sender speaks: main comes to the port, simple to it and the
+    /// one above, so that it has to be even. Parameters: buffer=MS (latency), secret, aes-type=128|256, cname.
+    /// librist's others are checked, and a warning says that they have no effect.
+    #[arg(short, long, alias = "inputurl", value_name = "URL,…")]
+    input: String,
+    /// Where the stream goes: udp://HOST:PORT[?miface=INTERFACE&ttl=HOPS],…; may be a multicast group
+    #[arg(short, long, alias = "outputurl", value_name = "URL,…", value_delimiter = ',', required = true)]
+    pub(crate) output: Vec<UdpUrl>,
+    /// Taken as ristreceiver does; both profiles are understood in any case
+    #[arg(short, long, value_name = "PROFILE", hide = true)]
+    profile: Option<Profile>,
+    #[command(flatten)]
+    common: Common,
+    /// Write statistics to this file once per second, a JSON object per line; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stats: Option<PathBuf>,
+}
+
+/// What URLs may say too, and then win.
+#[derive(Debug, Args)]
+struct Common {
+    /// Latency where no URL has a buffer, ms; 1000 if that is not given either
+    #[arg(short, long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    buffer: Option<u64>,
+    /// Passphrase where no URL has a secret; better in the variable, as everyone on this machine sees command lines
+    #[arg(short, long, value_name = "PASSPHRASE", env = "STRATA_RIST_SECRET", hide_env_values = true)]
+    secret: Option<Secret>,
+    /// Length of the key where no URL has an aes-type, bits
+    #[arg(short, long, value_name = "BITS", value_parser = aes_type)]
+    encryption_type: Option<AesType>,
+}
+
+/// A passphrase, as far as `clap` sees it.
+#[derive(Debug, Clone)]
+struct Secret(Passphrase);
+
+impl std::str::FromStr for Secret {
+    type Err = PassphraseError;
+
+    fn from_str(text: &str) -> Result<Self, PassphraseError> {
+        Passphrase::new(text).map(Self)
+    }
+}
+
+/// [`net::Profile`], by ristsender's numbers too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Profile(net::Profile);
+
+impl ValueEnum for Profile {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(net::Profile::Simple), Self(net::Profile::Main)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            net::Profile::Simple => PossibleValue::new("simple").alias("0"),
+            net::Profile::Main => PossibleValue::new("main").alias("1"),
+        })
+    }
+}
+
+fn aes_type(text: &str) -> Result<AesType, String> {
+    match text {
+        "128" => Ok(AesType::Aes128),
+        "256" => Ok(AesType::Aes256),
+        _ => Err("expected 128 or 256".to_owned()),
+    }
+}
+
+impl Common {
+    fn urls(&self, flag: &str, text: &str) -> Result<RistUrls, Failure> {
+        let urls = text.parse::<RistUrls>().map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
+        let urls = match self.buffer {
+            Some(ms) => urls.or_buffer(Duration::from_millis(ms)),
+            None => urls,
+        };
+        let Some(Secret(secret)) = &self.secret else { return Ok(urls) };
+        let urls = urls.or_secret(secret.clone());
+        Ok(match self.encryption_type {
+            Some(bits) => urls.or_aes_type(bits),
+            None => urls,
+        })
+    }
+}
+
+impl Send {
+    /// The links, as they are written.
+    pub(super) fn urls(&self) -> Result<RistUrls, Failure> {
+        self.common.urls("--output", &self.output)
+    }
+
+    /// The sender over links that are resolved.
+    pub(super) fn config(&self, urls: &RistUrls) -> Result<SenderConfig, Failure> {
+        let config = urls.sender().map_err(|error| Failure::Usage(format!("--output: {error}")))?;
+        let Profile(profile) = self.profile;
+        let mut config = config.with_profile(profile);
+        config.null_packet_deletion = self.null_packet_deletion;
+        Ok(config)
+    }
+}
+
+impl Receive {
+    /// The ports, as they are written.
+    pub(super) fn urls(&self) -> Result<RistUrls, Failure> {
+        self.common.urls("--input", &self.input)
+    }
+
+    /// The receiver at ports whose addresses are resolved.
+    pub(super) fn config(&self, urls: &RistUrls) -> Result<ReceiverConfig, Failure> {
+        urls.receiver().map_err(|error| Failure::Usage(format!("--input: {error}")))
+    }
+}
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  Over two modems to one receiver, with 300 ms to repeat what is lost:
+    strata rist send --input udp://127.0.0.1:5000 \\
+      --output 'rist://host:6000?buffer=300&interface=wwan0,rist://host:6002?interface=wwan1'
+  Encrypted, with statistics for a program:
+    STRATA_RIST_SECRET='correct horse' strata rist send --input udp://127.0.0.1:5000 \\
+      --output 'rist://host:6000?aes-type=256' --stats -
+  To a receiver of the Simple Profile, such as GStreamer's ristsrc:
+    strata rist send --profile simple --input udp://239.1.1.1:5000?miface=eth0 --output rist://host:6000
+
+SIGINT or SIGTERM ends it: what has come in is sent, and repeated where it is lost, for the latency; a second signal ends
+it at once.
+
+Exit codes:
+  0         ended by a signal
+  1         failed while running; the last line says why
+  2         bad usage; the message names the flag, and the URL's parameter
+  3         the input or no link can be opened, or a name has no address
+  130, 143  ended at once by a second SIGINT, SIGTERM";
+
+const RECEIVE_EXAMPLES: &str = "\
+Examples:
+  A stream that comes over two links, played with 300 ms of latency:
+    strata rist receive --input 'rist://@0.0.0.0:6000?buffer=300,rist://@0.0.0.0:6002' --output udp://127.0.0.1:5002
+    ffplay udp://127.0.0.1:5002
+  Encrypted, to a multicast group, with statistics for a program:
+    STRATA_RIST_SECRET='correct horse' strata rist receive --input 'rist://@[::]:6000' \\
+      --output 'udp://239.1.1.1:5002?miface=eth0&ttl=4' --stats -
+
+SIGINT or SIGTERM ends it: what has come in is played out first, which takes the latency at most; a second signal ends it
+at once.
+
+Exit codes:
+  0         ended by a signal
+  1         failed while running; the last line says why
+  2         bad usage; the message names the flag, and the URL's parameter
+  3         a port or output cannot be opened, or a name has no address
+  130, 143  ended at once by a second SIGINT, SIGTERM";

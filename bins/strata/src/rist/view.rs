@@ -1,0 +1,71 @@
+//! What a terminal shows while a stream runs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use strata::screen::{LinkRow, megabits, megabytes, table};
+use strata_media::bond::{BondStats, LinkStats};
+use strata_media::rist::ReceiverStats;
+
+/// A sender's links, and a line about the stream.
+pub(super) fn sender(uptime: Duration, stats: &BondStats) -> String {
+    let rows = stats.links.iter().map(|link| row(link).cells());
+    format!(
+        "{}\n{:>4} s  in {}, {} resent of {} asked for, {} discarded, {} waiting ({:.0} ms), capacity {}",
+        table(LinkRow::HEADS, rows, 2),
+        uptime.as_secs(),
+        megabytes(stats.payload_bytes),
+        stats.retransmitted,
+        stats.requested,
+        stats.discarded,
+        stats.pending,
+        stats.pending_ms,
+        megabits(stats.capacity_bps),
+    )
+}
+
+fn row(stats: &LinkStats) -> LinkRow {
+    let interface = stats.interface.iter().map(|name| format!(" {name}"));
+    LinkRow {
+        link: stats.id.to_string() + &interface.collect::<String>(),
+        state: stats.error.clone().unwrap_or_else(|| format!("{:?}", stats.state)),
+        rate_bps: Some(stats.sent_bps),
+        rtt_ms: stats.rtt_ms,
+        loss_rate: stats.loss_rate,
+        capacity_bps: stats.capacity_bps,
+        sent_bytes: stats.sent_bytes,
+        resent: Some(stats.retransmitted),
+    }
+}
+
+/// A receiver's ports, and what became of the stream. Rates are those since `before`, so long ago.
+pub(super) fn receiver(
+    uptime: Duration,
+    addrs: &[SocketAddr],
+    stats: &ReceiverStats,
+    (before, ago): (&ReceiverStats, Duration),
+) -> String {
+    let rows = addrs.iter().zip(&stats.paths).enumerate().map(|(index, (addr, path))| {
+        let bytes = path.bytes - before.paths.get(index).map_or(0, |path| path.bytes).min(path.bytes);
+        let rate = if ago.is_zero() { 0.0 } else { bytes as f64 * 8.0 / ago.as_secs_f64() };
+        [
+            addr.to_string(),
+            path.packets.to_string(),
+            format!("{:.2} Mbit/s", rate / 1e6),
+            path.rtt.map_or_else(|| "–".to_owned(), |rtt| format!("{:.0} ms", rtt.as_secs_f64() * 1e3)),
+            megabytes(path.bytes),
+        ]
+    });
+    format!(
+        "{}\n{:>4} s  out {}, {} recovered, {} lost, {} too late, {} twice, {} waiting, latency {} ms",
+        table(["port", "packets", "rate", "RTT", "received"], rows, 1),
+        uptime.as_secs(),
+        megabytes(stats.delivered_bytes),
+        stats.recovered_packets,
+        stats.lost_packets,
+        stats.late_packets,
+        stats.duplicate_packets,
+        stats.buffered_packets,
+        stats.latency.as_millis(),
+    )
+}

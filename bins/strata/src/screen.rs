@@ -1,0 +1,178 @@
+//! A table of links on a terminal, drawn over the one before.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// Where it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Target {
+    /// Whether somebody looks at it.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
+        }
+    }
+}
+
+/// Text that is replaced by the next one.
+#[derive(Debug)]
+pub struct Screen {
+    target: Target,
+    /// Lines of what is there now.
+    drawn: usize,
+}
+
+impl Screen {
+    /// Nothing is shown yet.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        Self { target, drawn: 0 }
+    }
+
+    /// Shows `text` instead of what was shown before.
+    ///
+    /// # Errors
+    /// The system's, when it cannot be written.
+    pub fn draw(&mut self, text: &str) -> io::Result<()> {
+        let text = format!("{}{text}\n", self.erased());
+        self.drawn = text.lines().count();
+        self.write(&text)
+    }
+
+    /// Takes away what is shown, so that other lines can be written.
+    ///
+    /// # Errors
+    /// The system's, when it cannot be written.
+    pub fn clear(&mut self) -> io::Result<()> {
+        let text = self.erased();
+        self.drawn = 0;
+        self.write(&text)
+    }
+
+    /// Leaves what is shown where it is: what comes next goes below.
+    pub fn keep(&mut self) {
+        self.drawn = 0;
+    }
+
+    /// Up over what was drawn, and clear to the end of the screen.
+    fn erased(&self) -> String {
+        if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() }
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        fn to(mut out: impl Write, text: &str) -> io::Result<()> {
+            out.write_all(text.as_bytes())?;
+            out.flush()
+        }
+        match self.target {
+            Target::Stdout => to(io::stdout().lock(), text),
+            Target::Stderr => to(io::stderr().lock(), text),
+        }
+    }
+}
+
+/// One link of a sender.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkRow {
+    /// Its name.
+    pub link: String,
+    /// Its state, or what is wrong with it.
+    pub state: String,
+    /// Rate in the last second, bit/s.
+    pub rate_bps: Option<u64>,
+    /// Round trip, ms.
+    pub rtt_ms: f64,
+    /// Share lost in the last seconds, 0 to 1.
+    pub loss_rate: f64,
+    /// Estimated capacity, bit/s.
+    pub capacity_bps: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Packets sent again.
+    pub resent: Option<u64>,
+}
+
+impl LinkRow {
+    /// The heads of the columns of [`LinkRow::cells`].
+    pub const HEADS: [&str; 8] = ["link", "state", "rate", "RTT", "loss", "capacity", "sent", "resent"];
+
+    /// What stands in its columns.
+    #[must_use]
+    pub fn cells(&self) -> [String; 8] {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+        [
+            self.link.clone(),
+            self.state.clone(),
+            or_dash(self.rate_bps.map(megabits)),
+            format!("{:.0} ms", self.rtt_ms),
+            format!("{:.2} %", self.loss_rate * 100.0),
+            megabits(self.capacity_bps),
+            megabytes(self.sent_bytes),
+            or_dash(self.resent.map(|n| n.to_string())),
+        ]
+    }
+}
+
+/// A table of `rows` below `heads`. The first `texts` columns are aligned left, the others, numbers, right.
+#[must_use]
+pub fn table<const N: usize>(
+    heads: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    texts: usize,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(heads);
+    table.add_rows(rows);
+    for column in table.column_iter_mut().skip(texts) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// A rate for people.
+#[must_use]
+pub fn megabits(bps: u64) -> String {
+    format!("{:.2} Mbit/s", bps as f64 / 1e6)
+}
+
+/// A size for people.
+#[must_use]
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_below_each_other() {
+        let row = |link: &str, rate| LinkRow {
+            link: link.to_owned(),
+            state: "Live".to_owned(),
+            rate_bps: rate,
+            rtt_ms: 80.4,
+            loss_rate: 0.01,
+            capacity_bps: 10_000_000,
+            sent_bytes: 1_500_000,
+            resent: None,
+        };
+        let rows = [row("0 wwan0", Some(4_200_000)), row("1", None)];
+        let text = table(LinkRow::HEADS, rows.iter().map(LinkRow::cells), 2);
+        let lines: Vec<_> = text.lines().collect();
+        let last = |line: &str, word: &str| line.find(word).map(|at| line[..at + word.len()].chars().count());
+        assert_eq!(last(lines[3], "4.20 Mbit/s"), last(lines[1], "rate"), "{text}");
+        assert!(lines.iter().any(|line| line.contains("0 wwan0") && line.contains("1.00 %")), "{text}");
+    }
+}

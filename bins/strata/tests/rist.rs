@@ -1,0 +1,229 @@
+//! `strata rist send`, `strata netem` and `strata rist receive` as an operator starts them: bytes in are bytes out.
+
+#![expect(clippy::disallowed_types, reason = "real sockets at both ends of real programs")]
+#![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_strata");
+
+/// The program at work; killed when dropped.
+struct Program {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    last: Value,
+}
+
+impl Program {
+    /// Starts it with statistics on standard output, and waits for the first of them: it is at work then.
+    fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut program = Self { child, lines, last: Value::Null };
+        program.next();
+        program
+    }
+
+    /// The next line of statistics.
+    fn next(&mut self) -> &Value {
+        let line = self.lines.next().expect("it goes on").unwrap();
+        self.last = serde_json::from_str(&line).unwrap();
+        &self.last
+    }
+
+    /// Waits for statistics of which something holds.
+    fn until(&mut self, holds: impl Fn(&Value) -> bool) -> &Value {
+        while !holds(&self.last) {
+            self.next();
+        }
+        &self.last
+    }
+
+    /// Ends it as a terminal or a supervisor does, and reads it to its end: the last statistics.
+    fn end(mut self, signal: Signal) -> Value {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        for line in self.lines.by_ref() {
+            self.last = serde_json::from_str(&line.unwrap()).unwrap();
+        }
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        std::mem::take(&mut self.last)
+    }
+
+    fn addr(&self, pointer: &str) -> SocketAddr {
+        self.last.pointer(pointer).unwrap().as_str().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn number(stats: &Value, pointer: &str) -> u64 {
+    stats.pointer(pointer).unwrap_or_else(|| panic!("{pointer}: {stats}")).as_u64().unwrap()
+}
+
+/// Datagrams that differ, as large as seven packets of a transport stream.
+fn datagram(number: u32) -> Vec<u8> {
+    (0..329).flat_map(|word: u32| (number.wrapping_mul(0x9e37_79b1) ^ word).to_be_bytes()).collect()
+}
+
+const DATAGRAMS: u32 = 1500;
+
+/// Sends a stream of 4.2 Mbit/s through two links, and checks what comes out.
+fn stream(profile: &str, secret: Option<&str>) {
+    let out = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Programs stall on a busy machine. Without the right to it, the system's own size has to do.
+    let _ = setsockopt(&out, sockopt::RcvBufForce, &(8 << 20));
+    let query = secret.map_or(String::new(), |secret| format!("&secret={secret}&aes-type=256"));
+    let mut receiver = Program::start(&[
+        "rist",
+        "receive",
+        "--input",
+        &format!("rist://@127.0.0.1:0?buffer=4000{query},rist://@127.0.0.1:0"),
+        "--output",
+        &format!("udp://{}", out.local_addr().unwrap()),
+        "--stats",
+        "-",
+    ]);
+    // Both ports of a link, from an address of this test's own to the receiver's.
+    let own = format!(
+        "127.{}.{}.{}",
+        60 + profile.len(),
+        std::process::id() >> 8 & 0xff,
+        std::process::id() & 0xff
+    );
+    let links: Vec<_> = ["/links/0/addr", "/links/1/addr"].map(|link| receiver.addr(link)).into();
+    let netem: Vec<_> = links.iter().map(|to| netem(&own, *to)).collect();
+    let to = |link: usize| format!("rist://{own}:{}", links[link].port());
+    let sender = Program::start(&[
+        "rist",
+        "send",
+        "--profile",
+        profile,
+        "--input",
+        "udp://127.0.0.1:0",
+        "--output",
+        &format!("{}?buffer=4000&weight=5{query},{}", to(0), to(1)),
+        "--stats",
+        "-",
+    ]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(sender.addr("/input_addr")).unwrap();
+    let sending = std::thread::spawn(move || send(&socket));
+    let mut buffer = [0; 2048];
+    for number in 0..DATAGRAMS {
+        let len = out.recv(&mut buffer).unwrap();
+        assert!(buffer[..len] == datagram(number), "datagram {number} differs");
+    }
+    sending.join().unwrap();
+    receiver.until(|stats| number(stats, "/delivered_packets") == u64::from(DATAGRAMS));
+    let (sent, received) = (sender.end(Signal::SIGTERM), receiver.end(Signal::SIGINT));
+    let lost: u64 = netem.into_iter().map(|netem| number(&netem.end(Signal::SIGINT), "/up/lost")).sum();
+    assert!(lost > 0, "the links lose");
+    assert_eq!(number(&sent, "/input/datagrams"), u64::from(DATAGRAMS));
+    assert_eq!(number(&received, "/output/bytes"), u64::from(DATAGRAMS) * 1316);
+    assert_eq!(
+        (number(&received, "/lost_packets"), number(&sent, "/discarded")),
+        (0, 0),
+        "{sent}\n{received}"
+    );
+    assert!(number(&received, "/recovered_packets") > 0, "{received}");
+    for link in 0..2 {
+        assert!(number(&sent, &format!("/links/{link}/sent_packets")) > 0, "{sent}");
+        assert!(number(&received, &format!("/links/{link}/packets")) > 0, "{received}");
+    }
+    assert_eq!(number(&received, "/tunnel/taken") > 0, profile == "main");
+}
+
+/// Sends the stream at its rate: what is more would only wait in the sender.
+fn send(socket: &UdpSocket) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let mut timer = tokio::time::interval(Duration::from_micros(2500));
+        for number in 0..DATAGRAMS {
+            timer.tick().await;
+            socket.send(&datagram(number)).unwrap();
+        }
+    });
+}
+
+/// A link of 10 Mbit/s, 20 ms and 2 % of loss in front of a pair of ports.
+fn netem(own: &str, to: SocketAddr) -> Program {
+    let (port, above) = (to.port(), to.port() + 1);
+    let map = format!("{own}:{port}-{above}={}:{port}-{above}", to.ip());
+    Program::start(&["netem", "--map", &map, "--rate", "10M", "--delay", "20ms", "--loss", "2%", "--stats"])
+}
+
+#[test]
+fn two_lossy_links_lose_nothing_by_the_simple_profile() {
+    stream("simple", None);
+}
+
+#[test]
+fn two_lossy_links_lose_nothing_by_the_main_profile_with_a_key() {
+    stream("main", Some("correct-horse"));
+}
+
+#[test]
+fn what_is_too_long_for_a_packet_is_refused_and_counted() {
+    let mut sender = Program::start(&[
+        "rist",
+        "send",
+        "-i",
+        "udp://127.0.0.1:0",
+        "-o",
+        "rist://127.0.0.1:9",
+        "--stats",
+        "-",
+    ]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(&[0; 1500], sender.addr("/input_addr")).unwrap();
+    sender.until(|stats| number(stats, "/input/refused") == 1);
+}
+
+#[test]
+fn statistics_go_to_a_file_and_a_second_signal_cuts() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("stats.jsonl");
+    let mut command = Command::new(BINARY);
+    command.args([
+        "rist",
+        "send",
+        "-i",
+        "udp://127.0.0.1:0",
+        "-o",
+        "rist://127.0.0.1:9?buffer=60000",
+        "--stats",
+    ]);
+    let mut child = command.arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("sending")));
+    let addr = loop {
+        let text = std::fs::read_to_string(&file).unwrap();
+        if let Some(line) = text.lines().next().filter(|_| text.ends_with('\n')) {
+            let stats: Value = serde_json::from_str(line).unwrap();
+            break stats["input_addr"].as_str().unwrap().to_owned();
+        }
+        std::thread::yield_now();
+    };
+    // Nobody acknowledges it: it is kept for a minute.
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0x47; 188], addr).unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(log.any(|line| line.contains("ending: ")));
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}

@@ -1,0 +1,100 @@
+//! What is asked for wrongly is told by its flag and parameter, with an exit code of its own.
+
+#![expect(clippy::disallowed_types, reason = "a socket in the way")]
+#![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
+
+use std::net::UdpSocket;
+use std::process::{Command, Output};
+
+fn run(line: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strata"));
+    let Output { status, stderr, .. } = command.args(line.split(' ')).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn wrong_values_are_named_by_flag_and_parameter() {
+    for (line, named) in [
+        ("rist send -i rtp://h:1 -o rist://h:1", &["--input", "expected udp://"][..]),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9?buffre=1",
+            &["--output", "buffre", "unknown parameter"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9?buffer=0",
+            &["--output", "buffer", "1 to 60000"],
+        ),
+        ("rist send -i udp://127.0.0.1:0 -o rist://@127.0.0.1:9", &["--output", "host", "without the @"]),
+        ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9,rist://h", &["--output", "URL 2", "port"]),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9 -p 0",
+            &["--output", "links[0].remote", "even"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?secret=s -p simple",
+            &["--output", "psk", "Main"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 -n -p simple",
+            &["null_packet_deletion", "Main"],
+        ),
+        ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 -p advanced", &["--profile", "simple, main"]),
+        ("rist send -i udp://127.0.0.1:0", &["--output"]),
+        ("rist receive -i rist://127.0.0.1:8 -o udp://127.0.0.1:9", &["--input", "host", "with an @"]),
+        ("rist receive -i rist://@127.0.0.1:9 -o udp://127.0.0.1:9", &["--input", "binds[0]", "even"]),
+        ("rist receive -i rist://@127.0.0.1:8?backup -o udp://127.0.0.1:9", &["--input", "backup", "sender"]),
+        ("rist receive -i rist://@127.0.0.1:8 -o udp://127.0.0.1:9?tll=4", &["--output", "tll", "unknown"]),
+        ("rist receive -i rist://@127.0.0.1:8 -o udp://127.0.0.1:9 -b 0", &["--buffer", "1..=60000"]),
+        ("netem --map 127.0.0.1:1=127.0.0.1:2-3", &["--map", "1 ports on the left"]),
+        ("netem --map 127.0.0.1:1=127.0.0.1:2 --loss 200%", &["--loss", "100 %"]),
+        ("netem --map 127.0.0.1:1=127.0.0.1:2 --trace /no/such", &["--trace", "/no/such", "No such file"]),
+        ("rist send --log loud -i udp://127.0.0.1:0 -o rist://h:1", &["--log", "expected off"]),
+        ("rtmp send", &["rtmp"]),
+    ] {
+        let (code, text) = run(line);
+        assert_eq!(code, Some(2), "{line}: {text}");
+        assert!(named.iter().all(|part| text.contains(part)), "{line}: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_named() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (line, named) in [
+        (format!("rist send -i udp://127.0.0.1:{port} -o rist://127.0.0.1:8"), "--input: cannot listen"),
+        ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?interface=none0".into(), "--output: no link"),
+        ("rist send -i udp://127.0.0.1:0 -o rist://no.invalid:8".into(), "URL 1 (rist://no.invalid:8): host"),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 --stats /no/such/file".into(),
+            "--stats: /no/such",
+        ),
+        (format!("rist receive -i rist://@192.0.2.1:8 -o udp://127.0.0.1:{port}"), "--input: cannot listen"),
+        (format!("netem --map 127.0.0.1:{port}=127.0.0.1:2"), "cannot listen on udp"),
+    ] {
+        let (code, text) = run(&line);
+        assert!(code == Some(3) && text.contains(named), "{line}: {code:?} {text}");
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_told_and_secrets_are_not() {
+    let line = "rist send -i udp://127.0.0.1:0 -o rist://no.invalid:8?weight=5&rtt-min=5&secret=hunter2";
+    let (_, text) = run(line);
+    assert!(text.contains("weight has no effect") && text.contains("rtt-min has no effect"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    let (_, text) = run("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?secret=hunter2&nonsense=1");
+    assert!(text.contains("nonsense") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    for command in ["rist send", "rist receive", "netem"] {
+        let mut line: Vec<_> = command.split(' ').collect();
+        line.push("--help");
+        let output = Command::new(env!("CARGO_BIN_EXE_strata")).args(line).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(&format!("strata {command} --")), "{text}");
+        assert!(text.contains("Exit codes:"), "{text}");
+    }
+}
