@@ -70,6 +70,11 @@ impl Capacity {
         self.bps
     }
 
+    /// Whether a queue was ever seen: else the link may carry much more.
+    pub(super) fn is_found(&self) -> bool {
+        self.found
+    }
+
     /// How fast to send when there is enough to send, bit/s: a bit more than the estimate while there is no
     /// queue, to find out; less while one stands, so that it drains.
     pub(super) fn pacing_bps(&self, queue: Duration, standing: Duration, threshold: Duration) -> f64 {

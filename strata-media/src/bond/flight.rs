@@ -39,6 +39,8 @@ pub(super) struct Flight {
     repeats: VecDeque<(u64, Duration)>,
     /// The newest arrival by the receiver's clock.
     last_arrival: Option<Duration>,
+    /// Bytes that arrived after that, as far as is known.
+    unmeasured: u64,
     reorder: Duration,
 }
 
@@ -54,8 +56,12 @@ pub(super) struct Sent {
     pub(super) queued: Duration,
     /// Nothing else was under way.
     alone: bool,
-    /// Other links carry it too.
+    /// Other links carry it too: now and then one does, to be known.
     shared: bool,
+    /// The same, as many do: what a relayed word leaves open must not be guessed.
+    copied: bool,
+    /// It arrived by this link or by another that carries it.
+    told: bool,
     fate: Fate,
 }
 
@@ -95,9 +101,12 @@ pub(super) struct Digest {
     pub(super) newest: Option<Proof>,
     /// When the newest of all was sent, repeated ones included.
     pub(super) proven: Option<Instant>,
-    /// Time from the newest arrival before to the newest one now, and what arrived.
-    pub(super) span: Duration,
+    /// What arrived.
     pub(super) bytes: u64,
+    /// Time from the newest arrival before to the newest one now, and what arrived meanwhile; nothing while that is not
+    /// known.
+    pub(super) span: Duration,
+    pub(super) carried: u64,
 }
 
 impl Flight {
@@ -111,6 +120,7 @@ impl Flight {
             frontier: 0,
             repeats: VecDeque::new(),
             last_arrival: None,
+            unmeasured: 0,
             reorder: FIRST_REORDER,
         }
     }
@@ -135,6 +145,8 @@ impl Flight {
             queued,
             alone,
             shared: false,
+            copied: false,
+            told: false,
             fate: Fate::UnderWay,
         });
     }
@@ -144,6 +156,21 @@ impl Flight {
         if let Some(sent) = self.sent.back_mut() {
             sent.shared = true;
         }
+    }
+
+    /// What was sent as `number` for the first time is copied to other links.
+    pub(super) fn copy(&mut self, number: u64) {
+        let places = self.places.range((number, false, 0)..=(number, false, u64::MAX));
+        if let Some(&(.., place)) = places.last() {
+            self.sent[(place - self.popped) as usize].copied = true;
+        }
+    }
+
+    /// When a packet was sent whose fate is open.
+    pub(super) fn open(&self, number: u64) -> Option<Instant> {
+        let places = self.places.range((number, false, 0)..=(number, true, u64::MAX));
+        let sent = places.map(|&(.., place)| &self.sent[(place - self.popped) as usize]);
+        sent.filter(|sent| sent.fate.is_open()).map(|sent| sent.at).max()
     }
 
     fn pop(&mut self) {
@@ -170,22 +197,24 @@ impl Flight {
     /// The same for a peer that tells what arrived: what it does not name was passed.
     pub(super) fn pass(&mut self, now: Instant, until: Instant) {
         let count = self.sent.iter().skip(self.frontier).take_while(|sent| sent.at < until).count();
-        self.pass_before(now, self.frontier + count);
+        self.pass_before(now, self.frontier + count, false);
     }
 
-    fn pass_before(&mut self, now: Instant, end: usize) {
-        for sent in
-            self.sent.range_mut(self.frontier.min(end)..end).filter(|sent| sent.fate == Fate::UnderWay)
-        {
-            sent.fate = Fate::Passed(now);
+    /// What arrived by some link may yet turn out to have arrived by this one, when the link's own word comes.
+    fn pass_before(&mut self, now: Instant, end: usize, relayed: bool) {
+        for sent in self.sent.range_mut(self.frontier.min(end)..end) {
+            if sent.fate == Fate::UnderWay && !(relayed && sent.told) {
+                sent.fate = Fate::Passed(now);
+            }
         }
-        self.frontier = self.frontier.max(end);
+        self.advance();
     }
 
     /// Takes a receiver's word of what arrived.
     pub(super) fn digest(&mut self, now: Instant, received: &[Received], relayed: bool) -> Digest {
         let mut digest = Digest::default();
         let (mut newest, mut last) = (None, 0);
+        let mut latest = self.last_arrival;
         let before = self.last_arrival;
         if before.is_none() {
             self.start(received);
@@ -196,7 +225,8 @@ impl Flight {
             }
             let Some(index) = self.find(packet) else { continue };
             let sent = &mut self.sent[index];
-            if relayed && sent.shared {
+            if relayed && (sent.shared || sent.copied) {
+                sent.told = sent.copied;
                 continue;
             }
             match sent.fate {
@@ -219,18 +249,25 @@ impl Flight {
             if sent.repeat {
                 continue;
             }
-            self.last_arrival = self.last_arrival.max(Some(packet.at));
+            latest = latest.max(Some(packet.at));
             if newest.is_none_or(|(newest, _)| index > newest) {
                 newest = Some((index, packet));
             }
         }
-        if let (Some(before), Some(last)) = (before, self.last_arrival) {
-            digest.span = last.saturating_sub(before);
+        self.unmeasured += digest.bytes;
+        // What arrived meanwhile is not all known while the fate of copies is open: it is measured when it is.
+        let open = |sent: &Sent| sent.copied && sent.fate == Fate::UnderWay;
+        if !(relayed && self.sent.range(self.frontier.min(last)..last).any(open)) {
+            self.last_arrival = latest;
+            digest.carried = std::mem::take(&mut self.unmeasured);
+            if let (Some(before), Some(last)) = (before, latest) {
+                digest.span = last.saturating_sub(before);
+            }
         }
         if let Some((index, packet)) = newest {
             digest.newest = Some(self.prove(now, index, packet));
         }
-        self.pass_before(now, last);
+        self.pass_before(now, last, relayed);
         self.forget(now);
         self.advance();
         digest

@@ -274,6 +274,16 @@ impl Link {
         self.flight.share_last();
     }
 
+    /// The packet that it was given as `number` is given to other links too.
+    pub(super) fn copied(&mut self, number: u64) {
+        self.flight.copy(number);
+    }
+
+    /// When it was given a packet of which its peer, that tells what arrives, has not told yet.
+    pub(super) fn carries(&self, number: u64) -> Option<Instant> {
+        self.transit.as_ref().and(self.flight.open(number))
+    }
+
     /// RTCP came in by it.
     pub(super) fn heard(&mut self, now: Instant) {
         self.liveness.heard = now;
@@ -346,7 +356,7 @@ impl Link {
             self.flight.other_clock(newest.arrived);
         } else if before {
             let (queue, threshold) = (self.queue(), self.threshold());
-            self.capacity.observe_arrivals(now, digest.span, digest.bytes, queue, threshold);
+            self.capacity.observe_arrivals(now, digest.span, digest.carried, queue, threshold);
         }
         let busy = newest.sent_at + self.queue();
         self.busy_until = self.flight.replay(newest.sent_at, busy, self.capacity.bps()).max(now);

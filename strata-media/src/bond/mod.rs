@@ -8,22 +8,25 @@
 //!              └──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The wire stays plain RIST (TR-06-1, 5.4), so that any receiver that merges by sequence number will do. Nothing
-//! is configured by hand. A Strata receiver tells per link what arrived, and when (RFC 8888): from that come loss,
+//! The wire stays plain RIST (TR-06-1, 5.4), so that any receiver that merges by sequence number will do. No link is
+//! weighted by hand. A Strata receiver tells per link what arrived, and when (RFC 8888): from that come loss,
 //! queue, capacity and liveness. With any other, round-trip time and liveness come from echoes, loss from which link
 //! a packet asked for again was sent on, capacity from queues.
 
 mod capacity;
+mod copies;
 mod delay;
 mod flight;
 mod link;
 mod loss;
+mod params;
 mod scheduler;
 pub mod sender;
 mod stats;
 
 use std::time::Duration;
 
+pub use params::{Mode, ParamsError, Redundancy, SchedulerParams};
 pub use sender::Sender;
 pub use stats::{BondStats, LinkState, LinkStats};
 
@@ -60,25 +63,5 @@ impl BondConfig {
     pub fn new(links: Vec<BondLink>, seed: u64) -> Self {
         let (latency, scheduler) = (Duration::from_millis(1000), SchedulerParams::default());
         Self { links, latency, scheduler, cname: "strata".to_owned(), seed }
-    }
-}
-
-/// How packets are spread over links. Changes take effect at once.
-///
-/// Nothing here sends packets twice beforehand. What was lost and has no time for a further try, or was sent three times, is
-/// sent by two links at once: that is recovery, not redundancy, and always on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SchedulerParams {
-    /// A packet that is not expected to arrive within this time is not sent; when `None`, one that is older than
-    /// the latency is not.
-    pub discard_deadline: Option<Duration>,
-    /// How far a link is filled ahead of what it is believed to carry.
-    pub max_ahead: Duration,
-}
-
-impl Default for SchedulerParams {
-    fn default() -> Self {
-        Self { discard_deadline: None, max_ahead: Duration::from_millis(10) }
     }
 }

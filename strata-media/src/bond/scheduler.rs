@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::SchedulerParams;
 use super::link::Link;
+use super::params::SchedulerParams;
 use super::stats::LinkState;
 
 /// Packets that wait; what comes beyond is the oldest's loss. 4 s of 10 Mbit/s.
@@ -48,6 +48,8 @@ pub(super) struct Dispatch {
     pub(super) last: bool,
     /// Time it has to arrive.
     pub(super) left: Duration,
+    /// Payload bytes.
+    pub(super) len: usize,
 }
 
 /// Packets that wait for a link.
@@ -127,9 +129,9 @@ impl Scheduler {
             } else if way.full {
                 way.waiting += links[way.link].airtime(waiting.len);
             } else {
-                let &Waiting { repeat, urgent, .. } = waiting;
+                let &Waiting { repeat, urgent, len, .. } = waiting;
                 let last = repeat && way.delay() + way.round + FEEDBACK > left;
-                found = Some(Dispatch { number, link: way.link, repeat, urgent, last, left });
+                found = Some(Dispatch { number, link: way.link, repeat, urgent, last, left, len });
                 break;
             }
         }

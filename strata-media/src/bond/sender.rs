@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::copies::{Copies, Original};
 use super::link::Link;
 use super::scheduler::{Dispatch, Scheduler, Waiting, candidates};
 use super::stats::{BondStats, LinkState, LinkStats, Rate};
@@ -23,6 +24,8 @@ const LOSSY: f64 = 0.05;
 /// A link that its peer reports on gets a packet at least this often: 4 in a second are less than 1 % of a stream of
 /// 5 Mbit/s.
 const IDLE: Duration = Duration::from_millis(250);
+/// It may take so long until a packet is known to be lost, beside the round trip.
+const FEEDBACK: Duration = Duration::from_millis(50);
 /// The first packet is sent again so long after it: were it lost, the receiver could not know that there was one.
 const HEAD: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(90)];
 /// When nothing follows for these parts (one n-th) of the latency, the last packet is sent again: if it or those
@@ -97,6 +100,7 @@ pub struct Sender {
     backup: Vec<bool>,
     counts: Vec<Counts>,
     scheduler: Scheduler,
+    copies: Copies,
     next_tick: Instant,
     report_due: Instant,
     first_payload: Option<Instant>,
@@ -115,6 +119,7 @@ struct Counts {
     bytes: u64,
     lost: u64,
     retransmitted: u64,
+    copied: u64,
     rate: Rate,
 }
 
@@ -134,6 +139,7 @@ impl Sender {
             backup: config.links.iter().map(|link| link.backup).collect(),
             counts: config.links.iter().map(|_| Counts::default()).collect(),
             scheduler: Scheduler::new(config.scheduler.clone()),
+            copies: Copies::new(now),
             next_tick: now,
             report_due: now,
             first_payload: None,
@@ -265,8 +271,26 @@ impl Sender {
     fn find_lost(&mut self, path: usize) {
         for (number, sent_at) in self.links[path].lost(self.now) {
             self.counts[path].lost += 1;
+            if let Some((other, at)) = self.elsewhere(path, number) {
+                self.flow.under_way(number, other, at);
+                continue;
+            }
             self.flow.handle_input(self.now, rist_sender::Input::Missing { path, number, sent_at });
         }
+    }
+
+    /// The other link that carries a packet too, and since when, if there is still time to repeat it once it is known to
+    /// be lost there as well.
+    fn elsewhere(&self, path: usize, number: u64) -> Option<(usize, Instant)> {
+        let others = self.links.iter().enumerate().filter(|&(other, _)| other != path);
+        let carried = others.filter_map(|(other, link)| Some((other, link.carries(number)?, link)));
+        let (other, at, link) = carried.min_by_key(|&(_, at, link)| at + link.round())?;
+        let usable = candidates(&self.links);
+        let again =
+            usable.iter().map(|&link| self.links[link].delay(self.now) + self.links[link].round()).min()?;
+        let base = usable.iter().map(|&link| self.links[link].one_way()).min()?;
+        let deadline = self.flow.created(number)? + self.config.latency + base;
+        (at + link.round() + FEEDBACK + again <= deadline).then_some((other, at))
     }
 
     /// Whether there is a choice of links and nothing to choose by.
@@ -295,16 +319,42 @@ impl Sender {
     }
 
     fn transmit(&mut self, number: u64, link: usize, repeat: bool, media: Media) {
+        self.copies.spent(self.now, media.len());
+        self.counts[link].retransmitted += u64::from(repeat);
+        self.hand_over(number, link, repeat, media);
+    }
+
+    fn hand_over(&mut self, number: u64, link: usize, repeat: bool, media: Media) {
         let len = media.len();
         self.links[link].sent(self.now, number, repeat, len);
         let counts = &mut self.counts[link];
         counts.packets += 1;
         counts.bytes += len as u64;
-        counts.retransmitted += u64::from(repeat);
         self.out.push_back(Output::Rtp { link, media });
     }
 
     fn dispatch(&mut self) {
+        self.dispatch_waiting();
+        if self.scheduler.len() == 0 {
+            self.dispatch_copies();
+        }
+    }
+
+    /// Sends copies as far as nothing else wants the links.
+    fn dispatch_copies(&mut self) {
+        loop {
+            let params = &self.scheduler.params.redundancy;
+            let next = self.copies.next(self.now, &self.links, &self.backup, params);
+            let Some((number, link)) = next else { return };
+            if let Some(media) = self.flow.copy(number) {
+                self.hand_over(number, link, false, media);
+                self.counts[link].copied += 1;
+                self.links.iter_mut().for_each(|link| link.copied(number));
+            }
+        }
+    }
+
+    fn dispatch_waiting(&mut self) {
         while self.scheduler.len() > 0 {
             let next = self.scheduler.next(self.now, &self.links, &self.backup, self.config.latency);
             let Some(dispatch) = next else { return };
@@ -312,6 +362,11 @@ impl Sender {
                 self.send_copy(dispatch.number, dispatch.link);
             } else {
                 self.send(dispatch.number, dispatch.link, dispatch.repeat);
+            }
+            if !dispatch.repeat && self.links.len() > 1 {
+                let Dispatch { number, link, len, left, .. } = dispatch;
+                let original = Original { number, len, link, deadline: self.now + left };
+                self.copies.push(self.now, original, &self.scheduler.params.redundancy);
             }
             let other = if dispatch.urgent || dispatch.last { self.other(dispatch) } else { None };
             let alone = self.links.len() == 1;
@@ -399,6 +454,7 @@ impl Sender {
             packets: flow.packets,
             payload_bytes: flow.bytes,
             retransmitted: self.counts.iter().map(|counts| counts.retransmitted).sum(),
+            copied: self.counts.iter().map(|counts| counts.copied).sum(),
             requested: flow.requested,
             refused: flow.refused,
             discarded: self.scheduler.discarded,
@@ -426,6 +482,7 @@ impl Sender {
             sent_bps: counts.rate.bps(),
             lost: counts.lost,
             retransmitted: counts.retransmitted,
+            copied: counts.copied,
             in_flight_bytes: link.in_flight_bytes(),
             queue_ms: ms(link.queue()),
             error: link.error.clone(),

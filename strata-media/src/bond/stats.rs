@@ -12,6 +12,8 @@ pub struct BondStats {
     pub payload_bytes: u64,
     /// Packets sent again, on all links.
     pub retransmitted: u64,
+    /// Copies sent beforehand, on all links.
+    pub copied: u64,
     /// Sequence numbers the receiver asked for, each request counted.
     pub requested: u64,
     /// Requests that were not served: unknown, too old, too soon after the last copy, or over the rate limit.
@@ -59,6 +61,8 @@ pub struct LinkStats {
     pub lost: u64,
     /// Packets sent again on this link.
     pub retransmitted: u64,
+    /// Copies sent beforehand on this link, of packets that another one carries.
+    pub copied: u64,
     /// Bytes sent and not yet known to have had the time to arrive.
     pub in_flight_bytes: u64,
     /// Estimated queueing delay on the link, ms.

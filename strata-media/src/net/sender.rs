@@ -12,7 +12,7 @@ use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
 use super::tunnels::Tunnels;
 use crate::bond::sender::{Input, Output};
-use crate::bond::{self, BondConfig, BondLink, BondStats, LinkState};
+use crate::bond::{self, BondConfig, BondLink, BondStats, LinkState, SchedulerParams};
 use crate::rist::{extension, gre, tunnel};
 
 /// Largest payload of one packet, bytes: what fits into 1500 with IPv6, UDP and RTP headers.
@@ -98,6 +98,7 @@ fn check(config: &SenderConfig) -> Result<(), NetError> {
     if config.latency.is_zero() || config.latency > socket::MAX_LATENCY {
         return error("latency".to_owned(), "1 ms to 60 s are expected");
     }
+    check_scheduler(&config.scheduler)?;
     for (index, link) in config.links.iter().enumerate() {
         if config.links[..index].iter().any(|other| other.id == link.id) {
             return error(format!("links[{index}].id"), "another link has the same number");
@@ -116,6 +117,17 @@ fn check(config: &SenderConfig) -> Result<(), NetError> {
         }
     }
     Ok(())
+}
+
+fn check_scheduler(params: &SchedulerParams) -> Result<(), NetError> {
+    params.check().map_err(|error| NetError::Config {
+        field: format!("scheduler.{}", error.field),
+        reason: error.reason,
+    })
+}
+
+fn check_update(update: &SenderUpdate) -> Result<(), NetError> {
+    update.scheduler.as_ref().map_or(Ok(()), check_scheduler)
 }
 
 impl Sender {
@@ -154,11 +166,12 @@ impl Sender {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    /// Changes a running sender.
+    /// Changes a running sender. All of an update is checked before any of it applies.
     ///
     /// # Errors
-    /// [`NetError::Closed`] when the driver has ended, [`NetError::Busy`] when it does not keep up with updates.
+    /// [`NetError::Config`] names the field that cannot be, [`NetError::Closed`] when the driver has ended, [`NetError::Busy`] when it does not keep up with updates.
     pub fn update(&self, update: SenderUpdate) -> Result<(), NetError> {
+        check_update(&update)?;
         self.commands.try_send(Command::Update(update)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NetError::Busy,
             mpsc::error::TrySendError::Closed(_) => NetError::Closed,

@@ -4,6 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
+use crate::bond::{Mode, SchedulerParams};
 
 fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -186,4 +187,18 @@ async fn payloads_that_do_not_fit_are_refused() {
     assert!(matches!(long, Err(NetError::PayloadSize { len: 1441, max: 1440 })));
     drop(driver);
     assert!(matches!(handle.send(Bytes::from_static(b"x")).await, Err(NetError::Closed)));
+}
+
+#[test]
+fn parameters_are_checked_at_the_start_and_later() {
+    let link = || vec![LinkConfig::new(0, SocketAddr::from(([127, 0, 0, 1], 5000)))];
+    let mut config = SenderConfig::new(link());
+    config.scheduler.redundancy.spare_ratio = 1.5;
+    let error = sender(config.clone()).unwrap_err();
+    assert_eq!(error.to_string(), "invalid scheduler.redundancy_spare_ratio: expected 0 to 1, got 1.5");
+    let (handle, _driver) = sender(SenderConfig::new(link())).unwrap();
+    let update = SenderUpdate { scheduler: Some(config.scheduler), ..SenderUpdate::default() };
+    assert_eq!(handle.update(update).unwrap_err().to_string(), error.to_string());
+    let robust = Some(SchedulerParams::new(Mode::Robust));
+    handle.update(SenderUpdate { scheduler: robust, ..SenderUpdate::default() }).unwrap();
 }

@@ -84,6 +84,11 @@ impl History {
         extend(self.next - 1, sequence)
     }
 
+    pub(super) fn get(&self, number: u64) -> Option<&Entry> {
+        let index = usize::try_from(number.checked_sub(self.first())?).ok()?;
+        self.entries.get(index)
+    }
+
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Entry> {
         let index = usize::try_from(number.checked_sub(self.first())?).ok()?;
         self.entries.get_mut(index)

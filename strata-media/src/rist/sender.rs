@@ -383,14 +383,28 @@ impl Sender {
         entry.last = Some((now, path));
         entry.sends = entry.sends.saturating_add(1);
         entry.asked = false;
-        let header = Header {
-            marker: false,
-            payload_type: PAYLOAD_TYPE_TS,
-            sequence: number as u16,
-            timestamp: entry.timestamp,
-            ssrc,
-        };
-        Some(Media { header: header.encode(), payload: entry.payload.clone() })
+        Some(media(ssrc, number, entry))
+    }
+
+    /// One more copy of a packet that was sent already, for a path that does not carry it, before anything is known of
+    /// its fate; `None` when it is no longer kept, arrived, or is to be sent again anyway. It does not count as a try.
+    pub(crate) fn copy(&mut self, number: u64) -> Option<Media> {
+        let ssrc = self.ssrc;
+        let entry = self.history.get_mut(number)?;
+        let wanted = entry.last.is_some() && entry.arrived.is_none() && !entry.asked;
+        wanted.then(|| media(ssrc, number, entry))
+    }
+
+    /// When a packet was given, if it is still kept.
+    pub(crate) fn created(&self, number: u64) -> Option<Instant> {
+        self.history.get(number).map(|entry| entry.created)
+    }
+
+    /// A packet that is lost on the path it was sent on last is under way on this one too: its fate is decided there.
+    pub(crate) fn under_way(&mut self, number: u64, path: usize, sent_at: Instant) {
+        if let Some(entry) = self.history.get_mut(number) {
+            entry.last = Some((sent_at, path));
+        }
     }
 
     fn timestamp(&self, now: Instant) -> u32 {
@@ -671,4 +685,15 @@ impl Sender {
         self.out.push_back(Output::Send { number, created, len, repeat: true, urgent });
         true
     }
+}
+
+fn media(ssrc: u32, number: u64, entry: &Entry) -> Media {
+    let header = Header {
+        marker: false,
+        payload_type: PAYLOAD_TYPE_TS,
+        sequence: number as u16,
+        timestamp: entry.timestamp,
+        ssrc,
+    };
+    Media { header: header.encode(), payload: entry.payload.clone() }
 }

@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use strata_media::bond::{self, BondConfig, BondLink, sender as bond_sender};
+use strata_media::bond::{self, BondConfig, BondLink, SchedulerParams, sender as bond_sender};
 use strata_media::rist::{self, ReceiverStats, receiver as rist_receiver};
 use strata_media::testing::netem::{Config, Link, Packet};
 
@@ -222,6 +222,14 @@ impl World {
     pub fn configure(&mut self, link: usize, config: &Config) {
         self.links[link].0.configure(self.now, config.clone());
         self.links[link].1.configure(self.now, config.clone());
+    }
+
+    /// Gives the sender other parameters.
+    pub fn schedule(&mut self, params: SchedulerParams) -> &mut Self {
+        let now = self.now;
+        self.sender.handle_input(now, bond_sender::Input::Scheduler(params));
+        self.poll_sender(0);
+        self
     }
 
     /// Starts the sender anew, as after a crash.

@@ -1,0 +1,153 @@
+//! Copies that are sent beforehand, from what the links have to spare.
+//!
+//! A packet that was just sent by one link waits here for another that has room, but not for long: a copy that comes
+//! later than a repeat would is worth nothing. Fresh packets and repeats go first, and what a link carries of them is
+//! not spare.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use super::params::Redundancy;
+use super::stats::LinkState;
+
+/// Copies that wait; the oldest gives way.
+const MAX_WAITING: usize = 256;
+/// How long one waits for room on a link.
+const PATIENCE: Duration = Duration::from_millis(30);
+/// Part of the capacity that is counted on: estimates err, and a queue is no place for copies.
+const USABLE: f64 = 0.9;
+/// The stream's rate is that of about this time, s: the time between two keyframes of a live encoder.
+const RATE_TIME: f64 = 2.0;
+/// Spare capacity of so much time may be saved up, s.
+const SAVED: f64 = 0.1;
+/// Copies are put on a link only while it has less than that ahead: what comes after them hardly waits for them.
+const AHEAD: Duration = Duration::from_millis(10);
+/// And only while it is given less than this share of what it carries: an estimate is never quite right. One that no
+/// queue has confirmed is tried out.
+const BUSY: f64 = 0.75;
+const BUSY_UNCONFIRMED: f64 = 1.5;
+
+/// A packet that was sent and may be sent once more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Original {
+    pub(super) number: u64,
+    pub(super) len: usize,
+    /// The link it was sent on.
+    pub(super) link: usize,
+    /// When it can no longer arrive in time.
+    pub(super) deadline: Instant,
+}
+
+/// Packets that wait to be copied, and what may be spent on them.
+#[derive(Debug)]
+pub(super) struct Copies {
+    waiting: VecDeque<Waiting>,
+    /// Bits that may be spent, as of then.
+    saved: (Instant, f64),
+    /// Bits of the stream, decaying, as of then.
+    stream: (Instant, f64),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    original: Original,
+    since: Instant,
+    /// Links that carry it.
+    on: u64,
+    /// Further links that should.
+    wanted: usize,
+}
+
+impl Copies {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { waiting: VecDeque::new(), saved: (now, 0.0), stream: (now, 0.0) }
+    }
+
+    /// The stream, repeats included, took so many bytes.
+    pub(super) fn spent(&mut self, now: Instant, len: usize) {
+        self.stream = (now, self.recent(now) + len as f64 * 8.0);
+    }
+
+    fn recent(&self, now: Instant) -> f64 {
+        let (at, bits) = self.stream;
+        bits * (-now.saturating_duration_since(at).as_secs_f64() / RATE_TIME).exp()
+    }
+
+    /// A packet was sent for the first time.
+    pub(super) fn push(&mut self, now: Instant, original: Original, params: &Redundancy) {
+        if !params.enabled || params.target_links < 2 || original.len > params.max_packet_bytes {
+            return;
+        }
+        if self.waiting.len() == MAX_WAITING {
+            self.waiting.pop_front();
+        }
+        let (on, wanted) = (bit(original.link), params.target_links - 1);
+        self.waiting.push_back(Waiting { original, since: now, on, wanted });
+    }
+
+    /// The next copy that may be sent now, and its link. To be called only while no packet waits that was not sent.
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        links: &[Link],
+        spared: &[bool],
+        params: &Redundancy,
+    ) -> Option<(u64, usize)> {
+        self.save(now, links, spared, params.spare_ratio);
+        let mut index = 0;
+        while let Some(waiting) = self.waiting.get(index) {
+            let Waiting { original, since, .. } = *waiting;
+            let cost = original.len as f64 * 8.0;
+            if !params.enabled || self.saved.1 < cost || now >= since + PATIENCE {
+                self.waiting.remove(index);
+                continue;
+            }
+            let Some(link) = choose(now, waiting, links, spared) else {
+                index += 1;
+                continue;
+            };
+            self.saved.1 -= cost;
+            let waiting = &mut self.waiting[index];
+            (waiting.on, waiting.wanted) = (waiting.on | bit(link), waiting.wanted - 1);
+            if waiting.wanted == 0 {
+                self.waiting.remove(index);
+            }
+            return Some((original.number, link));
+        }
+        None
+    }
+
+    /// Saves what was to spare since the last time.
+    fn save(&mut self, now: Instant, links: &[Link], spared: &[bool], ratio: f64) {
+        let usable = links.iter().zip(spared).filter(|(link, spared)| link.trusted() && !**spared);
+        let capacity: f64 = usable.map(|(link, _)| link.capacity.bps()).sum();
+        let spare = (capacity * USABLE - self.recent(now) / RATE_TIME).max(0.0) * ratio;
+        let (at, saved) = self.saved;
+        let time = now.saturating_duration_since(at).as_secs_f64();
+        self.saved = (now, (saved + spare * time).min(spare * SAVED));
+    }
+}
+
+/// The link with most to spare of those by which a copy arrives in time, if one has room for it.
+fn choose(now: Instant, waiting: &Waiting, links: &[Link], spared: &[bool]) -> Option<usize> {
+    let roomy = |&index: &usize| {
+        let link = &links[index];
+        let busy = if link.capacity.is_found() { BUSY } else { BUSY_UNCONFIRMED };
+        let well = matches!(link.state, LinkState::Warm | LinkState::Live);
+        waiting.on & bit(index) == 0
+            && !spared[index]
+            && well
+            && link.available()
+            && link.load(now) < busy
+            && !link.is_full(now, AHEAD, AHEAD, false)
+            && now + link.delay(now) <= waiting.original.deadline
+    };
+    let load = |index: usize| links[index].load(now);
+    (0..links.len()).filter(roomy).min_by(|&a, &b| load(a).total_cmp(&load(b)))
+}
+
+/// Links beyond the 64th, of which there are none, count as one.
+fn bit(link: usize) -> u64 {
+    1 << link.min(63)
+}

@@ -1,0 +1,208 @@
+//! How packets are spread and copied: one set of parameters, checked as a whole.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// How much is sent that may turn out not to have been needed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Nothing is sent twice beforehand; what is lost is repeated.
+    #[default]
+    Economy,
+    /// A small part of what the links have to spare is spent on copies.
+    Balanced,
+    /// Half of what the links have to spare is spent on copies.
+    Robust,
+}
+
+impl Mode {
+    /// Every mode, from the least to the most that is sent.
+    pub const ALL: [Self; 3] = [Self::Economy, Self::Balanced, Self::Robust];
+
+    /// Its name: `economy`, `balanced` or `robust`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Economy => "economy",
+            Self::Balanced => "balanced",
+            Self::Robust => "robust",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = ParamsError;
+
+    fn from_str(text: &str) -> Result<Self, ParamsError> {
+        let known = Self::ALL.into_iter().find(|mode| mode.name() == text);
+        known.ok_or_else(|| {
+            ParamsError::new("mode", format!("expected economy, balanced or robust, got {text:.32?}"))
+        })
+    }
+}
+
+/// How packets are spread over links. Changes take effect at once.
+///
+/// What was lost and has no time for a further try, or was sent three times, is sent by two links at once, whatever
+/// is set here: that is recovery, not redundancy.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SchedulerParams {
+    /// A packet that is not expected to arrive within this time is not sent; when `None`, one that is older than
+    /// the latency is not. 1 ms to 60 s.
+    pub discard_deadline: Option<Duration>,
+    /// How far a link is filled ahead of what it is believed to carry. 1 ms to 1 s.
+    pub max_ahead: Duration,
+    /// Copies of packets on further links.
+    pub redundancy: Redundancy,
+}
+
+/// Copies that are sent beforehand, from what the links have to spare: never while fresh packets wait.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Redundancy {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Share of the spare capacity that is spent on them, 0 to 1. Spare is what the links carry less what the stream
+    /// takes, less a tenth.
+    pub spare_ratio: f64,
+    /// Largest payload that is copied, bytes.
+    pub max_packet_bytes: usize,
+    /// On how many links a packet is sent, the first one included, 1 to 64.
+    pub target_links: usize,
+}
+
+/// A parameter that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("invalid {field}: {reason}")]
+pub struct ParamsError {
+    /// Its name, as in `control.md`'s `bonding_config.scheduler`.
+    pub field: &'static str,
+    /// What was expected.
+    pub reason: String,
+}
+
+impl ParamsError {
+    fn new(field: &'static str, reason: impl Into<String>) -> Self {
+        Self { field, reason: reason.into() }
+    }
+}
+
+impl SchedulerParams {
+    /// What a mode means.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        let spare_ratio = match mode {
+            Mode::Economy | Mode::Balanced => 0.1,
+            Mode::Robust => 0.5,
+        };
+        Self {
+            discard_deadline: None,
+            max_ahead: Duration::from_millis(10),
+            redundancy: Redundancy {
+                enabled: mode != Mode::Economy,
+                spare_ratio,
+                max_packet_bytes: usize::from(u16::MAX),
+                target_links: 2,
+            },
+        }
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// The first parameter that is out of its range, and why.
+    pub fn check(&self) -> Result<(), ParamsError> {
+        within("discard_deadline_ms", self.discard_deadline, MS..=MS * 60_000)?;
+        within("max_ahead_ms", Some(self.max_ahead), MS..=MS * 1000)?;
+        ratio("redundancy_spare_ratio", self.redundancy.spare_ratio)?;
+        if !(1..=MAX_TARGET_LINKS).contains(&self.redundancy.target_links) {
+            let reason = format!("expected 1 to {MAX_TARGET_LINKS}, got {}", self.redundancy.target_links);
+            return Err(ParamsError::new("redundancy_target_links", reason));
+        }
+        Ok(())
+    }
+}
+
+impl Default for SchedulerParams {
+    fn default() -> Self {
+        Self::new(Mode::default())
+    }
+}
+
+impl From<Mode> for SchedulerParams {
+    fn from(mode: Mode) -> Self {
+        Self::new(mode)
+    }
+}
+
+fn within(
+    field: &'static str,
+    given: Option<Duration>,
+    range: std::ops::RangeInclusive<Duration>,
+) -> Result<(), ParamsError> {
+    match given {
+        Some(time) if !range.contains(&time) => {
+            let (least, most) = (range.start().as_millis(), range.end().as_millis());
+            Err(ParamsError::new(field, format!("expected {least} to {most} ms, got {time:?}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn ratio(field: &'static str, given: f64) -> Result<(), ParamsError> {
+    // Not a number is in no range.
+    if (0.0..=1.0).contains(&given) {
+        return Ok(());
+    }
+    Err(ParamsError::new(field, format!("expected 0 to 1, got {given}")))
+}
+
+const MS: Duration = Duration::from_millis(1);
+/// As many as `control.md`'s vocabulary has; a bond has 16.
+const MAX_TARGET_LINKS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_have_names_and_each_is_good() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+            assert_eq!(SchedulerParams::from(mode).check(), Ok(()));
+        }
+        let error = "Robust".parse::<Mode>().unwrap_err();
+        assert_eq!(error.to_string(), r#"invalid mode: expected economy, balanced or robust, got "Robust""#);
+    }
+
+    #[test]
+    fn every_error_names_its_field() {
+        type Change = fn(&mut SchedulerParams);
+        let cases: [(&str, Change); 8] = [
+            ("discard_deadline_ms", |p| p.discard_deadline = Some(Duration::ZERO)),
+            ("discard_deadline_ms", |p| p.discard_deadline = Some(MS * 60_001)),
+            ("max_ahead_ms", |p| p.max_ahead = Duration::ZERO),
+            ("redundancy_spare_ratio", |p| p.redundancy.spare_ratio = 1.01),
+            ("redundancy_spare_ratio", |p| p.redundancy.spare_ratio = -0.01),
+            ("redundancy_spare_ratio", |p| p.redundancy.spare_ratio = f64::NAN),
+            ("redundancy_target_links", |p| p.redundancy.target_links = 0),
+            ("redundancy_target_links", |p| p.redundancy.target_links = 65),
+        ];
+        for (field, change) in cases {
+            let mut params = SchedulerParams::default();
+            change(&mut params);
+            assert_eq!(params.check().unwrap_err().field, field);
+        }
+    }
+}
