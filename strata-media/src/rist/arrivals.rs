@@ -14,8 +14,9 @@ const ENOUGH: usize = 1200;
 const LONG_INTERVAL: Duration = Duration::from_millis(90);
 /// A packet is told of in so many reports, since reports are lost too.
 const TIMES: u8 = 3;
-/// Packets told of in one report: as many as come in 75 ms at 50 Mbit/s; beyond, the oldest are left out.
-const MAX_ARRIVALS: usize = 480;
+/// Packets told of in one report: as many as come in 75 ms at 1 Gbit/s; beyond, the oldest are left out, and what is left
+/// out three times is taken for lost.
+const MAX_ARRIVALS: usize = 8192;
 /// A longer gap than this starts another run, which has 8 bytes more than a number.
 const MAX_GAP: u16 = 4;
 
@@ -150,5 +151,22 @@ mod tests {
             reports += 1;
         }
         assert_eq!(reports, TIMES);
+    }
+
+    /// A sender would take for lost what is never told of.
+    #[test]
+    fn at_800_mbit_per_second_every_arrival_is_told_of_three_times() {
+        let (start, mut told) = (Instant::now(), vec![0; 16_000]);
+        let mut source = source(start);
+        for number in 0..told.len() as u16 {
+            let now = start + Duration::from_nanos(13_160) * u32::from(number);
+            source.arrived(now, 2, number, 1328);
+            if source.due().is_some_and(|due| due <= now) {
+                let runs = source.report(now);
+                let numbers = runs.iter().flat_map(|run| run.first..run.first + run.offsets.len() as u16);
+                numbers.for_each(|number| told[usize::from(number)] += 1);
+            }
+        }
+        assert_eq!(told[..8000], vec![TIMES; 8000]);
     }
 }

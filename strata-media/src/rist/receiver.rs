@@ -422,9 +422,13 @@ impl Receiver {
     /// Tells each link of a sender that wants to know what arrived on it (RFC 8888).
     fn feed_back(&mut self) {
         let now = self.now;
+        let is_due = |source: &Source| source.due().is_some_and(|due| due <= now);
+        if !self.sources.iter().any(is_due) {
+            return;
+        }
         let since = now.saturating_duration_since(self.started).as_nanos();
         let timestamp = ((since << 16) / 1_000_000_000) as u32;
-        for source in self.sources.iter_mut().filter(|source| source.due().is_some_and(|due| due <= now)) {
+        for source in self.sources.iter_mut().filter(|source| is_due(source)) {
             let to = |peer: &&Peer| peer.takes_feedback && peer.is_at(source);
             let peers: Vec<_> =
                 self.peers.confirmed().filter(to).map(|peer| (peer.link, peer.addr)).collect();
