@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
+use super::channel::Inbox;
 use super::config::{ReceiverConfig, check_psk};
 use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
@@ -18,10 +19,8 @@ use crate::rist::{self, Packet, ReceiverStats};
 
 /// Most socket pairs of a receiver.
 const MAX_BINDS: usize = 16;
-/// Largest RTCP datagram that is read.
-const RTCP_BYTES: usize = 4096;
-/// Datagrams read from one socket before others have their turn.
-const BURST: usize = 64;
+/// A wake-up that is due so soon is not preceded by another one.
+const COALESCE: Duration = Duration::from_millis(1);
 /// How often statistics are published.
 const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -93,7 +92,13 @@ impl Receiver {
         self.packets.recv().await
     }
 
-    /// The same from a thread that is not part of a runtime.
+    /// Waits for the next packet and appends it and those that are due with it to `packets`, up to `limit`; how many,
+    /// 0 when the driver has ended.
+    pub async fn recv_many(&mut self, packets: &mut Vec<Packet>, limit: usize) -> usize {
+        self.packets.recv_many(packets, limit).await
+    }
+
+    /// The same as [`recv`](Self::recv) from a thread that is not part of a runtime.
     ///
     /// # Panics
     /// When called from within a runtime.
@@ -154,8 +159,7 @@ impl ReceiverDriver {
             datagram: Vec::new(),
             overflowed: 0,
             next_stats: now,
-            slab: BytesMut::new(),
-            buffer: vec![0; RTCP_BYTES],
+            inbox: Inbox::default(),
         };
         running.run().await;
         Ok(())
@@ -173,8 +177,7 @@ struct Running {
     datagram: Vec<u8>,
     overflowed: u64,
     next_stats: Instant,
-    slab: BytesMut,
-    buffer: Vec<u8>,
+    inbox: Inbox,
 }
 
 impl Running {
@@ -182,17 +185,26 @@ impl Running {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             let due = self.perform();
-            self.publish(Instant::now());
-            timer.as_mut().reset(due.min(self.next_stats).into());
+            self.sockets.iter_mut().for_each(LinkSockets::flush);
+            let now = Instant::now();
+            self.publish(now);
+            let due = tokio::time::Instant::from(due.min(self.next_stats));
+            if timer.deadline() != due || timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
+            // What comes until a time that is near is taken then: one wake-up for both.
+            let near = due.duration_since(now.into()) <= COALESCE;
             tokio::select! {
+                biased;
                 () = self.packets.closed() => return,
-                () = socket::any_readable(&self.sockets) => self.receive(),
                 () = timer.as_mut() => self.timeout(),
+                () = socket::any_readable(&self.sockets), if !near => self.receive(),
             }
         }
     }
 
     fn timeout(&mut self) {
+        self.receive();
         let now = Instant::now();
         self.listener.handle_input(now, ListenerInput::Timeout);
         self.machine.handle_input(now, Input::Timeout);
@@ -200,26 +212,32 @@ impl Running {
 
     fn receive(&mut self) {
         let now = Instant::now();
+        let mut inbox = std::mem::take(&mut self.inbox);
         for link in 0..self.sockets.len() {
-            for _ in 0..BURST {
-                let Some((data, from)) = self.sockets[link].receive_rtp_from(&mut self.slab) else { break };
-                if Header::is_gre(&data) {
-                    self.listener.handle_input(now, ListenerInput::Datagram { link, from, data });
-                    self.drain_tunnels(now);
-                } else if self.listener.is_secret() {
-                    self.listener.refuse_clear();
-                } else {
-                    self.machine.handle_input(now, Input::Rtp { link, from, data: data.freeze() });
-                }
+            for (data, from) in inbox.receive(&self.sockets[link].rtp) {
+                self.take(now, link, from, data);
             }
-            for _ in 0..BURST {
-                let Some((len, from)) = self.sockets[link].receive_rtcp_from(&mut self.buffer) else { break };
+            let Some(rtcp) = &self.sockets[link].rtcp else { continue };
+            for (data, from) in inbox.receive(rtcp) {
                 if self.listener.is_secret() {
                     self.listener.refuse_clear();
-                    continue;
+                } else {
+                    self.machine.handle_input(now, Input::Rtcp { link, from, data: &data });
                 }
-                self.machine.handle_input(now, Input::Rtcp { link, from, data: &self.buffer[..len] });
             }
+        }
+        self.inbox = inbox;
+    }
+
+    /// Takes what came to an RTP port.
+    fn take(&mut self, now: Instant, link: usize, from: SocketAddr, data: BytesMut) {
+        if Header::is_gre(&data) {
+            self.listener.handle_input(now, ListenerInput::Datagram { link, from, data });
+            self.drain_tunnels(now);
+        } else if self.listener.is_secret() {
+            self.listener.refuse_clear();
+        } else {
+            self.machine.handle_input(now, Input::Rtp { link, from, data: data.freeze() });
         }
     }
 
@@ -234,7 +252,7 @@ impl Running {
                 ListenerOutput::Rtcp { link, from, data } => {
                     self.machine.handle_input(now, Input::Rtcp { link: link + tunnels, from, data: &data });
                 }
-                ListenerOutput::Transmit { link, to, data } => self.sockets[link].send_to(&data, to),
+                ListenerOutput::Transmit { link, to, data } => self.sockets[link].rtp.send_to(&[&data], to),
                 ListenerOutput::Timeout(at) => return at,
             }
         }
@@ -242,10 +260,16 @@ impl Running {
 
     fn send(&mut self, link: usize, to: SocketAddr, data: &[u8]) {
         match link.checked_sub(self.sockets.len()) {
-            None => self.sockets[link].send_rtcp_to(data, to),
+            None => {
+                if let Some(rtcp) = &mut self.sockets[link].rtcp {
+                    rtcp.send_to(&[data], to);
+                }
+            }
             Some(tunnel) => {
                 self.listener.rtcp(tunnel, to, data, &mut self.datagram);
-                self.sockets[tunnel].send_to(&self.datagram, to);
+                if !self.datagram.is_empty() {
+                    self.sockets[tunnel].rtp.send_to(&[&self.datagram], to);
+                }
             }
         }
     }

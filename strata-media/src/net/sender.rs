@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::channel::Inbox;
 use super::config::{LinkConfig, Profile, SenderConfig, SenderUpdate};
 use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
@@ -25,10 +26,8 @@ const MAX_LINKS: usize = 16;
 const QUEUE: usize = 256;
 /// Commands on their way to the driver.
 const COMMANDS: usize = 64;
-/// Largest RTCP datagram that is read.
-const RTCP_BYTES: usize = 4096;
-/// RTCP datagrams read from one link before others have their turn.
-const BURST: usize = 32;
+/// Payloads taken at a time.
+const BATCH: usize = 64;
 /// How often statistics are published.
 const STATS_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the sockets of a dead or broken link are opened anew: its address may have changed.
@@ -218,12 +217,15 @@ struct Running {
     closed: bool,
     next_stats: Instant,
     next_reopen: Instant,
-    buffer: Vec<u8>,
+    inbox: Inbox,
+    /// Payloads just taken.
+    batch: Vec<Bytes>,
 }
 
 /// What woke the driver.
 enum Wake {
-    Payload(Option<Bytes>),
+    /// So many are in the batch; none when the handle is gone.
+    Payloads(usize),
     Command(Option<Command>),
     Readable,
     Time,
@@ -265,7 +267,8 @@ impl Running {
             closed: false,
             next_stats: now,
             next_reopen: now + REOPEN_INTERVAL,
-            buffer: vec![0; RTCP_BYTES],
+            inbox: Inbox::default(),
+            batch: Vec::new(),
         })
     }
 
@@ -279,17 +282,21 @@ impl Running {
                 self.bond.handle_input(now, Input::Bye);
                 self.perform();
                 self.tunnels.close(now);
-                self.tunnels.drain(&self.sockets, |_, _| {});
+                self.perform();
                 return;
             }
-            timer.as_mut().reset(due.into());
+            let due = tokio::time::Instant::from(due);
+            if timer.deadline() != due || timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
             // Payloads wait outside while a quarter of the latency is already spent waiting inside.
             let ready = !self.closed && self.bond.wait(now) < self.config.latency / 4;
             let wake = tokio::select! {
+                biased;
+                () = timer.as_mut() => Wake::Time,
                 command = self.commands.recv(), if !self.closed => Wake::Command(command),
                 () = socket::readable(&self.sockets) => Wake::Readable,
-                payload = self.payloads.recv(), if ready => Wake::Payload(payload),
-                () = timer.as_mut() => Wake::Time,
+                count = self.payloads.recv_many(&mut self.batch, BATCH), if ready => Wake::Payloads(count),
             };
             self.handle(wake);
         }
@@ -298,8 +305,12 @@ impl Running {
     fn handle(&mut self, wake: Wake) {
         let now = Instant::now();
         match wake {
-            Wake::Payload(Some(payload)) => self.bond.handle_input(now, Input::Payload(payload)),
-            Wake::Payload(None) | Wake::Command(None) => self.close(now),
+            Wake::Payloads(0) | Wake::Command(None) => self.close(now),
+            Wake::Payloads(_) => {
+                for payload in self.batch.drain(..) {
+                    self.bond.handle_input(now, Input::Payload(payload));
+                }
+            }
             Wake::Command(Some(Command::Update(update))) => self.update(now, update),
             Wake::Command(Some(Command::Finish(done))) => {
                 self.take_pending(now);
@@ -343,30 +354,38 @@ impl Running {
     fn receive(&mut self, now: Instant) {
         for (link, sockets) in self.sockets.iter().enumerate() {
             let Some(sockets) = sockets else { continue };
-            if self.tunnels.receive(now, link, sockets, BURST) {
+            if self.tunnels.receive(now, link, sockets, &mut self.inbox) {
                 continue;
             }
-            for _ in 0..BURST {
-                let Some(len) = sockets.receive_rtcp(&mut self.buffer) else { break };
-                self.bond.handle_input(now, Input::Rtcp { link, data: &self.buffer[..len] });
+            let Some(rtcp) = &sockets.rtcp else { continue };
+            for (data, _) in self.inbox.receive(rtcp) {
+                self.bond.handle_input(now, Input::Rtcp { link, data: &data });
             }
         }
         let bond = &mut self.bond;
-        self.tunnels.drain(&self.sockets, |link, data| bond.handle_input(now, Input::Rtcp { link, data }));
+        self.tunnels
+            .drain(&mut self.sockets, |link, data| bond.handle_input(now, Input::Rtcp { link, data }));
     }
 
     /// Does what the machine wants; until when it wants nothing more.
     fn perform(&mut self) -> Instant {
-        let due = self.tunnels.drain(&self.sockets, |_, _| {});
+        let due = self.fill();
+        self.sockets.iter_mut().flatten().for_each(LinkSockets::flush);
+        due
+    }
+
+    /// Gathers what is to be sent; until when nothing more is wanted.
+    fn fill(&mut self) -> Instant {
+        let due = self.tunnels.drain(&mut self.sockets, |_, _| {});
         loop {
             match self.bond.poll_output() {
                 Output::Rtp { link, media } => {
-                    if let Some(sockets) = &self.sockets[link] {
+                    if let Some(sockets) = &mut self.sockets[link] {
                         self.tunnels.send_rtp(link, &media, sockets);
                     }
                 }
                 Output::Rtcp { link, data } => {
-                    if let Some(sockets) = &self.sockets[link] {
+                    if let Some(sockets) = &mut self.sockets[link] {
                         self.tunnels.send_rtcp(link, &data, sockets);
                     }
                 }

@@ -4,25 +4,19 @@
 use std::collections::hash_map::RandomState;
 use std::future::poll_fn;
 use std::hash::BuildHasher;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
+use super::channel::Channel;
 use super::config::{LinkConfig, Profile};
 use super::error::NetError;
 
 /// Longest latency that can be configured.
 pub(super) const MAX_LATENCY: Duration = Duration::from_secs(60);
-/// Datagrams are read into pieces of this, which their payloads then share.
-const SLAB_BYTES: usize = 128 << 10;
-/// Room for one datagram; a larger one is cut, and so refused or harmless.
-const DATAGRAM_BYTES: usize = 2048;
-
 /// Asked of the kernel for each direction; it gives what `net.core.{r,w}mem_max` allow.
 /// 4 MiB hold 300 ms of 100 Mbit/s.
 const BUFFER_BYTES: usize = 4 << 20;
@@ -116,92 +110,29 @@ pub(super) fn is_rtp_port(addr: SocketAddr) -> bool {
 /// A socket pair in a runtime.
 #[derive(Debug)]
 pub(super) struct LinkSockets {
-    rtp: tokio::net::UdpSocket,
-    rtcp: Option<tokio::net::UdpSocket>,
-    /// Whether the system said that the sockets cannot be used any more.
-    broken: AtomicBool,
+    /// RTP, or a tunnel.
+    pub(super) rtp: Channel,
+    pub(super) rtcp: Option<Channel>,
 }
 
 impl LinkSockets {
     /// Gives a pair to the current runtime.
     pub(super) fn register(pair: Pair) -> Result<Self, NetError> {
-        let register = |socket| {
-            tokio::net::UdpSocket::from_std(socket).map_err(|source| NetError::Io {
-                what: "cannot register the socket with the runtime",
-                source,
-            })
-        };
-        let (rtp, rtcp) = (register(pair.rtp)?, pair.rtcp.map(register).transpose()?);
-        Ok(Self { rtp, rtcp, broken: AtomicBool::new(false) })
+        let rtcp = pair.rtcp.map(Channel::register).transpose()?;
+        Ok(Self { rtp: Channel::register(pair.rtp)?, rtcp })
     }
 
     /// Whether a send failed in a way that does not pass by itself.
     pub(super) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+        self.rtp.is_broken() || self.rtcp.as_ref().is_some_and(Channel::is_broken)
     }
 
-    /// Sends header and payload as one datagram to where the socket is connected. What the system does not take
-    /// is lost, as on any link, and is asked for again.
-    pub(super) fn send_rtp(&self, header: &[u8], payload: &[u8]) {
-        let parts = [IoSlice::new(header), IoSlice::new(payload)];
-        // Not through the runtime: it takes a socket for full until it has looked at it once.
-        self.note(SockRef::from(&self.rtp).send_vectored(&parts).err());
-    }
-
-    /// Sends a datagram of a tunnel, if there is one, to where the socket is connected.
-    pub(super) fn send(&self, data: &[u8]) {
-        if !data.is_empty() {
-            self.note(SockRef::from(&self.rtp).send(data).err());
+    /// Sends what was gathered.
+    pub(super) fn flush(&mut self) {
+        self.rtp.flush();
+        if let Some(rtcp) = &mut self.rtcp {
+            rtcp.flush();
         }
-    }
-
-    /// Sends a datagram of a tunnel, if there is one, to an address.
-    pub(super) fn send_to(&self, data: &[u8], to: SocketAddr) {
-        if !data.is_empty() {
-            self.note(SockRef::from(&self.rtp).send_to(data, &to.into()).err());
-        }
-    }
-
-    /// Sends a datagram from the RTCP socket to where it is connected.
-    pub(super) fn send_rtcp(&self, data: &[u8]) {
-        if let Some(rtcp) = &self.rtcp {
-            self.note(SockRef::from(rtcp).send(data).err());
-        }
-    }
-
-    /// Sends a datagram from the RTCP socket to an address.
-    pub(super) fn send_rtcp_to(&self, data: &[u8], to: SocketAddr) {
-        if let Some(rtcp) = &self.rtcp {
-            self.note(SockRef::from(rtcp).send_to(data, &to.into()).err());
-        }
-    }
-
-    fn note(&self, error: Option<io::Error>) {
-        let Some(error) = error else { return };
-        // Full buffers pass, and so does a peer that is not there yet.
-        let passes = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused);
-        if !passes && !self.broken.swap(true, Ordering::Relaxed) {
-            tracing::debug!(%error, "socket failed");
-        }
-    }
-
-    /// The next RTCP datagram of a connected pair, if one has come.
-    pub(super) fn receive_rtcp(&self, buffer: &mut [u8]) -> Option<usize> {
-        self.rtcp.as_ref()?.try_recv(buffer).ok()
-    }
-
-    /// The next RTCP datagram and where it is from, if one has come.
-    pub(super) fn receive_rtcp_from(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        self.rtcp.as_ref()?.try_recv_from(buffer).ok()
-    }
-
-    /// The next datagram of RTP, or of a tunnel, and where it is from, if one has come.
-    pub(super) fn receive_rtp_from(&self, slab: &mut BytesMut) -> Option<(BytesMut, SocketAddr)> {
-        if slab.capacity() < DATAGRAM_BYTES {
-            *slab = BytesMut::with_capacity(SLAB_BYTES);
-        }
-        let (_, from) = self.rtp.try_recv_buf_from(slab).ok()?;
-        Some((slab.split(), from))
     }
 }
 
@@ -209,7 +140,7 @@ impl LinkSockets {
 pub(super) async fn readable(pairs: &[Option<LinkSockets>]) {
     poll_fn(|cx| {
         let any = pairs.iter().flatten().fold(false, |any, pair| {
-            pair.rtcp.as_ref().unwrap_or(&pair.rtp).poll_recv_ready(cx).is_ready() | any
+            pair.rtcp.as_ref().unwrap_or(&pair.rtp).poll_readable(cx).is_ready() | any
         });
         if any { Poll::Ready(()) } else { Poll::Pending }
     })
@@ -220,8 +151,8 @@ pub(super) async fn readable(pairs: &[Option<LinkSockets>]) {
 pub(super) async fn any_readable(pairs: &[LinkSockets]) {
     poll_fn(|cx| {
         let any = pairs.iter().fold(false, |any, pair| {
-            let rtp = pair.rtp.poll_recv_ready(cx).is_ready();
-            let rtcp = pair.rtcp.as_ref().is_some_and(|rtcp| rtcp.poll_recv_ready(cx).is_ready());
+            let rtp = pair.rtp.poll_readable(cx).is_ready();
+            let rtcp = pair.rtcp.as_ref().is_some_and(|rtcp| rtcp.poll_readable(cx).is_ready());
             rtcp | rtp | any
         });
         if any { Poll::Ready(()) } else { Poll::Pending }

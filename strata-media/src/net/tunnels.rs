@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
-
+use super::channel::Inbox;
 use super::socket::{LinkSockets, seed};
 use crate::rist::Media;
 use crate::rist::tunnel::{Config, Counters, Input, Output, Role, Session};
@@ -13,7 +12,6 @@ use crate::rist::tunnel::{Config, Counters, Input, Output, Role, Session};
 pub(super) struct Tunnels {
     sessions: Vec<Session>,
     datagram: Vec<u8>,
-    slab: BytesMut,
 }
 
 impl Tunnels {
@@ -30,31 +28,40 @@ impl Tunnels {
         sum
     }
 
-    pub(super) fn send_rtp(&mut self, link: usize, media: &Media, sockets: &LinkSockets) {
+    pub(super) fn send_rtp(&mut self, link: usize, media: &Media, sockets: &mut LinkSockets) {
         match self.sessions.get_mut(link) {
-            None => sockets.send_rtp(&media.header, &media.payload),
+            None => sockets.rtp.send(&[&media.header, &media.payload]),
             Some(session) => {
                 session.rtp(&media.header, &media.payload, &mut self.datagram);
-                sockets.send(&self.datagram);
+                send(sockets, &self.datagram);
             }
         }
     }
 
-    pub(super) fn send_rtcp(&mut self, link: usize, data: &[u8], sockets: &LinkSockets) {
+    pub(super) fn send_rtcp(&mut self, link: usize, data: &[u8], sockets: &mut LinkSockets) {
         match self.sessions.get_mut(link) {
-            None => sockets.send_rtcp(data),
+            None => {
+                if let Some(rtcp) = &mut sockets.rtcp {
+                    rtcp.send(&[data]);
+                }
+            }
             Some(session) => {
                 session.rtcp(data, &mut self.datagram);
-                sockets.send(&self.datagram);
+                send(sockets, &self.datagram);
             }
         }
     }
 
-    /// Takes what has come by a link, up to `burst` datagrams; `false` when there is no tunnel.
-    pub(super) fn receive(&mut self, now: Instant, link: usize, sockets: &LinkSockets, burst: usize) -> bool {
+    /// Takes what has come by a link; `false` when there is no tunnel.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        link: usize,
+        sockets: &LinkSockets,
+        inbox: &mut Inbox,
+    ) -> bool {
         let Some(session) = self.sessions.get_mut(link) else { return false };
-        for _ in 0..burst {
-            let Some((data, _)) = sockets.receive_rtp_from(&mut self.slab) else { break };
+        for (data, _) in inbox.receive(&sockets.rtp) {
             session.handle_input(now, Input::Datagram(data));
         }
         true
@@ -73,7 +80,7 @@ impl Tunnels {
     /// Sends what the sessions have to say, and gives RTCP that came out to `rtcp`; until when that is all.
     pub(super) fn drain(
         &mut self,
-        sockets: &[Option<LinkSockets>],
+        sockets: &mut [Option<LinkSockets>],
         mut rtcp: impl FnMut(usize, &[u8]),
     ) -> Option<Instant> {
         let mut due = None;
@@ -81,8 +88,8 @@ impl Tunnels {
             loop {
                 match session.poll_output() {
                     Output::Transmit(data) => {
-                        if let Some(sockets) = &sockets[link] {
-                            sockets.send(&data);
+                        if let Some(sockets) = &mut sockets[link] {
+                            send(sockets, &data);
                         }
                     }
                     Output::Rtcp(data) => rtcp(link, &data),
@@ -96,5 +103,12 @@ impl Tunnels {
             }
         }
         due
+    }
+}
+
+/// A datagram of a tunnel, if there is one.
+fn send(sockets: &mut LinkSockets, datagram: &[u8]) {
+    if !datagram.is_empty() {
+        sockets.rtp.send(&[datagram]);
     }
 }
