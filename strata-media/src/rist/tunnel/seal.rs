@@ -42,6 +42,14 @@ impl Seal {
         }
     }
 
+    /// Goes on after `sequence`.
+    #[cfg(test)]
+    pub(super) fn number_from(&mut self, sequence: u32) {
+        if let Some(keyed) = &mut self.keyed {
+            keyed.sequence = sequence;
+        }
+    }
+
     /// Replaces `out` by a datagram with these parts; by nothing when it could not be encrypted.
     pub(super) fn datagram(&mut self, ether_type: u16, parts: &[&[u8]], out: &mut Vec<u8>) {
         out.clear();
@@ -51,7 +59,8 @@ impl Seal {
             header.encode(out);
             return parts.iter().for_each(|part| out.extend_from_slice(part));
         };
-        if keyed.left == 0 {
+        // The nonce changes where the number wraps (TR-06-2), so that none is used twice with a key.
+        if keyed.left == 0 || keyed.sequence == u32::MAX {
             keyed.rotate();
         }
         keyed.left -= 1;
@@ -83,7 +92,9 @@ impl Keyed {
     fn new(psk: Psk, mut seed: Seed) -> Self {
         let nonce = nonce(&mut seed, 0);
         let left = psk.key_rotation.unwrap_or(u32::MAX).max(1);
-        Self { psk, seed, version: VERSION, nonce, key: None, sequence: u32::MAX, left }
+        // Random, and far from its wrap: below 2^31.
+        let sequence = (seed.next() >> 33) as u32;
+        Self { psk, seed, version: VERSION, nonce, key: None, sequence, left }
     }
 
     fn rotate(&mut self) {
