@@ -91,6 +91,6 @@ fuzz_target!(|data: &[u8]| {
                 _ => {}
             }
         }
-        assert!(receiver.stats(now).buffered_packets <= 1 << 15);
+        assert!(receiver.stats(now).buffered_packets <= 1 << 17);
     }
 });

@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
                 foreign = value & 1 == 1;
                 let header =
                     Header { marker: false, payload_type: 33, sequence: value.into(), timestamp: 1, ssrc: 4 };
-                client.rtp(&header.encode(), &[0x47; 188], &mut datagram);
+                client.rtp(&header.encode(), 0, &[0x47; 188], &mut datagram);
             }
             4 => {
                 foreign = value & 1 == 1;

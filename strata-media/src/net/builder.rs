@@ -43,6 +43,12 @@ impl SenderConfig {
     pub fn without_null_packets(self) -> Self {
         Self { null_packet_deletion: true, profile: Profile::Main, ..self }
     }
+
+    /// With sequence numbers of 32 bits, and so by the Main Profile.
+    #[must_use]
+    pub fn with_sequence_extension(self) -> Self {
+        Self { sequence_extension: true, profile: Profile::Main, ..self }
+    }
 }
 
 impl LinkConfig {

@@ -35,6 +35,9 @@ pub struct SenderConfig {
     pub psk: Option<Psk>,
     /// Leaves the null packets of a transport stream out, which the receiver restores; only with the Main Profile.
     pub null_packet_deletion: bool,
+    /// Tells sequence numbers of 32 bits, which streams of more than 100 Mbit/s need at a latency of 1 s; only with the
+    /// Main Profile, and only for a receiver that knows them.
+    pub sequence_extension: bool,
 }
 
 impl SenderConfig {
@@ -49,6 +52,7 @@ impl SenderConfig {
             profile: Profile::Simple,
             psk: None,
             null_packet_deletion: false,
+            sequence_extension: false,
         }
     }
 
@@ -66,9 +70,14 @@ impl SenderConfig {
             let field = "null_packet_deletion".to_owned();
             return Err(NetError::Config { field, reason: reason.to_owned() });
         }
+        if simple && self.sequence_extension {
+            let field = "sequence_extension".to_owned();
+            return Err(NetError::Config { field, reason: reason.to_owned() });
+        }
         check_psk(self.psk.as_ref())?;
         let mut config = tunnel::Config::new(self.psk.clone());
         config.null_packet_deletion = self.null_packet_deletion;
+        config.sequence_extension = self.sequence_extension;
         Ok((!simple).then_some(config))
     }
 }

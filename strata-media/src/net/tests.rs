@@ -165,6 +165,7 @@ fn what_only_the_main_profile_knows_is_refused_without_it() {
     assert!(
         refused(|c| c.null_packet_deletion = true).starts_with("invalid null_packet_deletion: only with")
     );
+    assert!(refused(|c| c.sequence_extension = true).starts_with("invalid sequence_extension: only with"));
     let too_often = |c: &mut SenderConfig| {
         let key_rotation = Some(Psk::MIN_KEY_ROTATION - 1);
         (c.profile, c.psk) = (Profile::Main, psk("secret").map(|psk| Psk { key_rotation, ..psk }));

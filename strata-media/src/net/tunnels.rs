@@ -32,7 +32,7 @@ impl Tunnels {
         match self.sessions.get_mut(link) {
             None => sockets.rtp.send(&[&media.header, &media.payload]),
             Some(session) => {
-                session.rtp(&media.header, &media.payload, &mut self.datagram);
+                session.rtp(&media.header, media.upper, &media.payload, &mut self.datagram);
                 send(sockets, &self.datagram);
             }
         }

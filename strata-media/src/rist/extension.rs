@@ -126,11 +126,13 @@ impl Nulls {
     }
 }
 
-/// The payload of an RTP packet, with the null packets it was sent without.
-pub(super) fn restored(packet: &Bytes, payload: Range<usize>) -> Bytes {
-    match Extension::find(packet).and_then(|extension| extension.nulls) {
-        Some(nulls) => nulls.restore(&packet[payload]),
-        None => packet.slice(payload),
+impl Extension {
+    /// The payload of the RTP packet it is of, with the null packets it was sent without.
+    pub(super) fn restored(self, packet: &Bytes, payload: Range<usize>) -> Bytes {
+        match self.nulls {
+            Some(nulls) => nulls.restore(&packet[payload]),
+            None => packet.slice(payload),
+        }
     }
 }
 

@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::clock::Clock;
-use super::missing::Missing;
-use super::rtcp::{Loss, ReportBlock};
+use super::missing::{Missing, Request};
+use super::rtcp::ReportBlock;
 use super::rtp::Header;
-use super::sequence::{ORIGIN, extend};
+use super::sequence::{ORIGIN, Sequence};
 use super::skew::Skew;
 
-/// Numbers from the next one to be put out to the highest one received.
+/// Numbers from the next one to be put out to the highest one received: what 16 bits tell apart, and with 32 bits 1 s of
+/// 1 Gbit/s.
 const MAX_WINDOW: u64 = 1 << 15;
+const MAX_LONG_WINDOW: u64 = 1 << 17;
 /// A packet further away from the highest one belongs to another source (RFC 3550, A.1, has 3000; 10 s without any
-/// link at 10 Mbit/s are 9500).
+/// link at 10 Mbit/s are 9500); where 16 bits are not all, it may be that much.
 const MAX_JUMP: u64 = 20_000;
+const MAX_LONG_JUMP: u64 = 1 << 17;
 /// So many numbers before the first packet are taken, until something was put out.
 const MAX_EARLY: u64 = 1024;
 /// A packet may be that much later than its latency, or earlier than the fastest so far, before it is taken for
@@ -55,6 +58,8 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Flow {
     ssrc: u32,
+    /// Whether sequence numbers have 32 bits.
+    long: bool,
     latency: Duration,
     reorder: Duration,
     skew: Skew,
@@ -86,10 +91,17 @@ struct Held {
 
 impl Flow {
     /// A stream that starts with the packet `header`, which is to be [inserted](Self::insert) next.
-    pub(super) fn new(now: Instant, header: &Header, latency: Duration, reorder: Duration) -> Self {
-        let first = ORIGIN + u64::from(header.sequence);
+    pub(super) fn new(
+        now: Instant,
+        header: &Header,
+        sequence: Sequence,
+        latency: Duration,
+        reorder: Duration,
+    ) -> Self {
+        let first = sequence.first();
         Self {
             ssrc: header.stream(),
+            long: sequence.upper.is_some(),
             latency,
             reorder,
             skew: Skew::new(now),
@@ -119,6 +131,11 @@ impl Flow {
         self.ssrc
     }
 
+    /// Whether sequence numbers have 32 bits.
+    pub(super) fn is_long(&self) -> bool {
+        self.long
+    }
+
     /// Packets held.
     pub(super) fn held(&self) -> u64 {
         self.held
@@ -140,18 +157,25 @@ impl Flow {
     }
 
     /// Whether a packet can be of this stream: same source, and a sequence number and a time stamp that fit.
-    pub(super) fn fits(&self, now: Instant, header: &Header) -> bool {
-        let number = extend(self.end(), header.sequence);
+    pub(super) fn fits(&self, now: Instant, header: &Header, sequence: Sequence) -> bool {
+        let number = sequence.near(self.end());
+        let jump = if self.long { MAX_LONG_JUMP } else { MAX_JUMP };
         let delay = self.clock.delay(now, header.timestamp);
         header.stream() == self.ssrc
-            && number.abs_diff(self.end()) <= MAX_JUMP
+            && number.abs_diff(self.end()) <= jump
             && delay <= (self.latency + MAX_LATER).as_nanos() as i64
             && delay >= -(MAX_EARLIER.as_nanos() as i64)
     }
 
     /// Takes a packet that [fits](Self::fits).
-    pub(super) fn insert(&mut self, now: Instant, header: &Header, payload: Bytes) -> Outcome {
-        let number = extend(self.end(), header.sequence);
+    pub(super) fn insert(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        sequence: Sequence,
+        payload: Bytes,
+    ) -> Outcome {
+        let number = sequence.near(self.end());
         let timestamp = self.clock.extend(header.timestamp);
         if number < self.next && !self.make_room_before(now, number) {
             return match self.given_up.binary_search(&number) {
@@ -164,7 +188,8 @@ impl Flow {
         }
         let index = (number - self.next) as usize;
         if number >= self.end() {
-            if number - self.next >= MAX_WINDOW {
+            let window = if self.long { MAX_LONG_WINDOW } else { MAX_WINDOW };
+            if number - self.next >= window {
                 return Outcome::Overflow;
             }
             self.missing.push_back(self.end()..number, now, self.reorder);
@@ -260,7 +285,7 @@ impl Flow {
         now: Instant,
         retry: Duration,
         room: usize,
-        out: &mut Vec<Loss>,
+        out: &mut Vec<Request>,
     ) -> (usize, bool) {
         self.missing.collect(now, retry, room, out)
     }

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::sequence::{ORIGIN, extend};
+use super::sequence::{ORIGIN, Sequence};
 
-/// Most packets kept: half the sequence space, so that a number names one packet.
-pub(super) const MAX_PACKETS: usize = 1 << 15;
+/// Most packets kept: 1 s of 1 Gbit/s. A request with a sequence number of 16 bits can name the last 32768 of them, one
+/// with the upper half too (TR-06-2) all.
+pub(super) const MAX_PACKETS: usize = 1 << 17;
 
 /// One packet and what became of it.
 #[derive(Debug)]
@@ -80,8 +81,8 @@ impl History {
     }
 
     /// The number that `sequence` stands for, seen from the last packet sent.
-    pub(super) fn number(&self, sequence: u16) -> u64 {
-        extend(self.next - 1, sequence)
+    pub(super) fn number(&self, sequence: Sequence) -> u64 {
+        sequence.near(self.next - 1)
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Entry> {

@@ -84,7 +84,7 @@ impl Missing {
         now: Instant,
         retry: Duration,
         room: usize,
-        out: &mut Vec<Loss>,
+        out: &mut Vec<Request>,
     ) -> (usize, bool) {
         let (mut count, mut urgent) = (0, false);
         let mut earliest: Option<Instant> = None;
@@ -95,7 +95,7 @@ impl Missing {
                 let fits = out.len() < room;
                 match out.last_mut() {
                     Some(run) if follows && run.additional < u16::MAX => run.additional += 1,
-                    _ if fits => out.push(Loss { first: gap.number as u16, additional: 0 }),
+                    _ if fits => out.push(Request { first: gap.number, additional: 0 }),
                     _ => {
                         earliest = Some(now);
                         break;
@@ -114,6 +114,42 @@ impl Missing {
         self.earliest = earliest;
         (count, urgent)
     }
+}
+
+/// Packets to be asked for, one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Request {
+    /// Number of the first one.
+    pub(super) first: u64,
+    /// How many more after it.
+    pub(super) additional: u16,
+}
+
+/// Requests as they are written, where numbers have 16 bits.
+pub(super) fn losses(requests: &[Request]) -> Vec<Loss> {
+    let loss = |request: &Request| Loss { first: request.first as u16, additional: request.additional };
+    requests.iter().map(loss).collect()
+}
+
+/// The same where they have 32: the upper half, and what is asked for with it.
+pub(super) fn long_losses(requests: &[Request]) -> Vec<(u16, Vec<Loss>)> {
+    let mut out: Vec<(u16, Vec<Loss>)> = Vec::new();
+    let mut add = |number: u64, additional: u16| {
+        let (upper, loss) = ((number >> 16) as u16, Loss { first: number as u16, additional });
+        match out.last_mut() {
+            Some((last, losses)) if *last == upper => losses.push(loss),
+            _ => out.push((upper, vec![loss])),
+        }
+    };
+    for &Request { first, additional } in requests {
+        // Numbers up to the end of the upper half; the rest has the next one.
+        let fit = u16::MAX - first as u16;
+        add(first, additional.min(fit));
+        if additional > fit {
+            add((first | 0xffff) + 1, additional - fit - 1);
+        }
+    }
+    out
 }
 
 /// Writes runs as pairs of a first number and a mask of the 16 after it; at most `room` pairs, the rest is left out.
@@ -151,12 +187,17 @@ mod tests {
         assert_eq!(missing.collect(now, retry, 16, &mut out), (0, false));
         assert_eq!(missing.due(), Some(now + reorder));
         assert_eq!(missing.collect(now + reorder, retry, 16, &mut out), (4, false));
-        assert_eq!(out, [Loss { first: 0xffff, additional: 2 }, Loss { first: 5, additional: 0 }]);
+        assert_eq!(losses(&out), [Loss { first: 0xffff, additional: 2 }, Loss { first: 5, additional: 0 }]);
+        let long = [
+            (0, vec![Loss { first: 0xffff, additional: 0 }]),
+            (1, vec![Loss { first: 0, additional: 1 }, Loss { first: 5, additional: 0 }]),
+        ];
+        assert_eq!(long_losses(&out), long);
         assert_eq!(missing.remove(0x1_0000), Some(now));
         assert_eq!(missing.remove(0x1_0000), None);
         out.clear();
         assert_eq!(missing.collect(now + reorder + retry, retry, 1, &mut out), (1, false));
-        assert_eq!(out, [Loss { first: 0xffff, additional: 0 }]);
+        assert_eq!(losses(&out), [Loss { first: 0xffff, additional: 0 }]);
         assert_eq!(missing.due(), Some(now + reorder + retry));
         missing.forget_below(0x2_0000);
         assert_eq!(missing.due(), None);

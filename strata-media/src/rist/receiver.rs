@@ -11,13 +11,14 @@ use bytes::Bytes;
 
 use super::arrivals::Source;
 use super::error::DecodeError;
-use super::extension;
+use super::extension::Extension;
 use super::flow::{Flow, Outcome, Packet};
 use super::missing::{self, MAX_ENTRIES};
 use super::peers::{FORGET, Peer, Peers};
 use super::rtcp::{self, Compound, Loss, RELAYED, Run, TAKES_FEEDBACK, Writer};
 use super::rtp::{self, Header, RETRANSMISSION_BIT};
 use super::seed::Seed;
+use super::sequence::Sequence;
 use super::stats::{PathStats, ReceiverStats};
 
 /// Time between two reports: at most 100 ms (TR-06-1, 5.2.1), and timers are late.
@@ -282,17 +283,19 @@ impl Receiver {
             path.packets += 1;
             path.bytes += data.len() as u64;
         }
-        let (now, payload) = (self.now, extension::restored(&data, payload));
+        let extension = Extension::find(&data).unwrap_or_default();
+        let sequence = Sequence { lower: header.sequence, upper: extension.sequence };
+        let (now, payload) = (self.now, extension.restored(&data, payload));
         if self.current.is_none() {
-            self.current = Some(Flow::new(now, &header, self.config.latency, self.reorder()));
+            self.current = Some(Flow::new(now, &header, sequence, self.config.latency, self.reorder()));
         }
         match &mut self.current {
-            Some(flow) if flow.fits(now, &header) => {
-                let outcome = flow.insert(now, &header, payload);
+            Some(flow) if flow.fits(now, &header, sequence) => {
+                let outcome = flow.insert(now, &header, sequence, payload);
                 self.count(outcome);
                 self.note_arrival(link, from, &header, data.len());
             }
-            _ => self.other(header, payload),
+            _ => self.other(header, sequence, payload),
         }
         Ok(())
     }
@@ -323,14 +326,14 @@ impl Receiver {
     }
 
     /// Takes a packet that is not of the current stream.
-    fn other(&mut self, header: Header, payload: Bytes) {
+    fn other(&mut self, header: Header, sequence: Sequence, payload: Bytes) {
         let now = self.now;
         if self.candidate.as_ref().is_none_or(|flow| flow.silence(now) >= SILENCE) {
-            self.candidate = Some(Flow::new(now, &header, self.config.latency, self.reorder()));
+            self.candidate = Some(Flow::new(now, &header, sequence, self.config.latency, self.reorder()));
         }
         match &mut self.candidate {
-            Some(flow) if flow.fits(now, &header) => {
-                flow.insert(now, &header, payload);
+            Some(flow) if flow.fits(now, &header, sequence) => {
+                flow.insert(now, &header, sequence, payload);
             }
             _ => self.stats.rejected_datagrams += 1,
         }
@@ -477,13 +480,22 @@ impl Receiver {
             return;
         }
         self.next_request = now + REQUEST_TICK;
-        let mut losses = Vec::new();
-        let (count, urgent) = flow.requests(now, retry, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, &mut losses);
+        let mut requests = Vec::new();
+        let (count, urgent) = flow.requests(now, retry, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, &mut requests);
         self.stats.requested_packets += count as u64;
-        let media = flow.ssrc();
+        let (media, long) = (flow.ssrc(), flow.is_long());
+        let datagrams: Vec<_> = if long {
+            let halves = missing::long_losses(&requests);
+            halves
+                .iter()
+                .flat_map(|(upper, losses)| self.write_requests(media, Some(*upper), losses))
+                .collect()
+        } else {
+            self.write_requests(media, None, &missing::losses(&requests))
+        };
         // One path is not enough for a request that may be the last one.
         let copies = if urgent && self.peers.confirmed().count() == 1 { 2 } else { 1 };
-        for datagram in self.write_requests(media, &losses) {
+        for datagram in datagrams {
             for peer in std::iter::repeat_n((), copies).flat_map(|()| self.peers.confirmed()) {
                 let (link, to) = (peer.link, peer.addr);
                 self.out.push_back(Output::Transmit { link, to, data: datagram.clone() });
@@ -491,11 +503,15 @@ impl Receiver {
         }
     }
 
-    fn write_requests(&self, media: u32, losses: &[Loss]) -> Vec<Vec<u8>> {
+    /// Writes requests, whose numbers have this upper half if they have one.
+    fn write_requests(&self, media: u32, upper: Option<u16>, losses: &[Loss]) -> Vec<Vec<u8>> {
         let compound = |write: &dyn Fn(&mut Writer)| {
             let mut writer = Writer::new();
             writer.receiver_report(self.ssrc, None);
             writer.source_description(self.ssrc, &self.config.cname);
+            if let Some(upper) = upper {
+                writer.extended_sequence(media, upper);
+            }
             write(&mut writer);
             writer.finish()
         };

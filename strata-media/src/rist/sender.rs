@@ -15,7 +15,7 @@ use super::history::{Entry, History};
 use super::rtcp::{Arrivals, Compound, Losses, Packet, RELAYED, ReportBlock, TAKES_FEEDBACK, Writer};
 use super::rtp::{self, CLOCK_HZ, HEADER_LEN, Header, PAYLOAD_TYPE_TS, RETRANSMISSION_BIT};
 use super::seed::Seed;
-use super::sequence::extend_timestamp;
+use super::sequence::{Sequence, extend_timestamp};
 
 /// Time between two reports: at most 100 ms (TR-06-1, 5.2.1), and timers are late.
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(90);
@@ -189,6 +189,8 @@ pub struct Received {
 pub struct Media {
     /// RTP header.
     pub header: [u8; HEADER_LEN],
+    /// Upper half of the sequence number, for the header extension of the Main Profile.
+    pub upper: u16,
     /// Payload.
     pub payload: Bytes,
 }
@@ -511,11 +513,16 @@ impl Sender {
         let compound = Compound::parse(data)?;
         self.out.push_back(Output::Heard { path });
         let (mut entries, mut numbers) = (MAX_ENTRIES, MAX_NUMBERS);
-        let mut relayed = false;
+        let (mut relayed, mut upper) = (false, None);
         for packet in compound {
             match packet? {
                 Packet::Nack { media_ssrc, losses } if rtp::stream(media_ssrc) == self.ssrc => {
-                    self.nack(now, losses, &mut entries, &mut numbers);
+                    self.nack(now, losses, upper, &mut entries, &mut numbers);
+                }
+                Packet::ExtendedSequence { media_ssrc, upper: half }
+                    if rtp::stream(media_ssrc) == self.ssrc =>
+                {
+                    upper = Some(half);
                 }
                 Packet::EchoRequest { timestamp, padding, .. } => self.answer(now, path, timestamp, padding),
                 Packet::EchoResponse { timestamp, processing_us, .. } => {
@@ -576,7 +583,15 @@ impl Sender {
         self.out.push_back(Output::Rtcp { path, data: writer.finish() });
     }
 
-    fn nack(&mut self, now: Instant, losses: Losses<'_>, entries: &mut usize, numbers: &mut usize) {
+    /// Takes a request; `upper` is the upper half of its numbers, if that was told.
+    fn nack(
+        &mut self,
+        now: Instant,
+        losses: Losses<'_>,
+        upper: Option<u16>,
+        entries: &mut usize,
+        numbers: &mut usize,
+    ) {
         for loss in losses {
             let count = usize::from(loss.additional) + 1;
             if *entries == 0 || *numbers == 0 {
@@ -586,7 +601,8 @@ impl Sender {
             *entries -= 1;
             for offset in 0..count.min(*numbers) {
                 self.counters.requested += 1;
-                if !self.repeat(now, loss.first.wrapping_add(offset as u16)) {
+                let first = Sequence { lower: loss.first, upper };
+                if !self.repeat(now, first.plus(offset as u16)) {
                     self.counters.refused += 1;
                 }
             }
@@ -612,7 +628,7 @@ impl Sender {
         *state = Some(Feedback { ssrc, at: now, newest: before.map_or(time, |newest| newest.max(time)) });
         let (mut received, mut rtt) = (Vec::new(), None);
         for arrival in arrivals.filter(|arrival| rtp::stream(arrival.ssrc) == self.ssrc) {
-            let number = self.history.number(arrival.sequence);
+            let number = self.history.number(Sequence { lower: arrival.sequence, upper: None });
             let offset = i64::from(arrival.offset) * 64;
             let units =
                 |units: i64| Duration::from_nanos(((units.max(0) as u128 * 1_000_000_000) >> 16) as u64);
@@ -655,7 +671,7 @@ impl Sender {
     }
 
     /// Lets a packet be sent again, if that makes sense.
-    fn repeat(&mut self, now: Instant, sequence: u16) -> bool {
+    fn repeat(&mut self, now: Instant, sequence: Sequence) -> bool {
         let number = self.history.number(sequence);
         let Some(entry) = self.history.get_mut(number) else { return false };
         let Some((sent_at, path)) = entry.last else { return false };
@@ -695,5 +711,5 @@ fn media(ssrc: u32, number: u64, entry: &Entry) -> Media {
         timestamp: entry.timestamp,
         ssrc,
     };
-    Media { header: header.encode(), payload: entry.payload.clone() }
+    Media { header: header.encode(), upper: (number >> 16) as u16, payload: entry.payload.clone() }
 }

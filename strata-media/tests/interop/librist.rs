@@ -24,6 +24,7 @@ struct Case {
     profile: Profile,
     aes_type: Option<AesType>,
     null_packet_deletion: bool,
+    sequence_extension: bool,
 }
 
 const SIMPLE: Case = Case {
@@ -32,10 +33,12 @@ const SIMPLE: Case = Case {
     profile: Profile::Simple,
     aes_type: None,
     null_packet_deletion: false,
+    sequence_extension: false,
 };
 const MAIN: Case = Case { test: 3, length: Duration::from_secs(12), profile: Profile::Main, ..SIMPLE };
 const AES_128: Case = Case { test: 5, aes_type: Some(AesType::Aes128), ..MAIN };
 const AES_256: Case = Case { test: 7, aes_type: Some(AesType::Aes256), ..MAIN };
+const LONG_NUMBERS: Case = Case { test: 11, sequence_extension: true, ..MAIN };
 const WITHOUT_NULLS: Case = Case { test: 9, null_packet_deletion: true, ..MAIN };
 
 impl Case {
@@ -99,6 +102,7 @@ async fn librist_receives(case: Case) {
     let mut config = SenderConfig::new(vec![LinkConfig::new(0, link)]);
     (config.profile, config.psk, config.latency) = (case.profile, case.psk(), LATENCY);
     config.null_packet_deletion = case.null_packet_deletion;
+    config.sequence_extension = case.sequence_extension;
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
     let sending = stream(case.length, async |payload| sender.send(payload).await.unwrap());
@@ -205,6 +209,12 @@ async fn strata_receives_with_a_key_of_256_bits() {
 #[tokio::test]
 async fn librist_restores_null_packets() {
     librist_receives(WITHOUT_NULLS).await;
+}
+
+/// It goes by the lower half.
+#[tokio::test]
+async fn librist_receives_numbers_of_32_bits() {
+    librist_receives(LONG_NUMBERS).await;
 }
 
 #[tokio::test]

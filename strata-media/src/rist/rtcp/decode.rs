@@ -5,7 +5,7 @@ use super::feedback::{self, Arrivals};
 use super::{
     APPLICATION, BYE, EXTENDED_REPORT, Loss, NAME, RECEIVER_REPORT, ReportBlock, SENDER_REPORT,
     SOURCE_DESCRIPTION, STRATA, SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE,
-    SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
+    SUBTYPE_EXTENDED_SEQUENCE, SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
 };
 
 /// A compound packet whose parts tile the datagram; iterates over them.
@@ -52,6 +52,13 @@ pub enum Packet<'a> {
         media_ssrc: u32,
         /// What was lost.
         losses: Losses<'a>,
+    },
+    /// The upper half of the sequence numbers in the requests that follow (TR-06-2).
+    ExtendedSequence {
+        /// The media source; either value of the lowest bit.
+        media_ssrc: u32,
+        /// Upper 16 bits.
+        upper: u16,
     },
     /// A request to send `timestamp` back.
     EchoRequest {
@@ -235,6 +242,9 @@ fn application(subtype: u8, body: &[u8]) -> Result<Packet<'_>, usize> {
     }
     Ok(match subtype {
         SUBTYPE_RANGE_NACK => Packet::Nack { media_ssrc: ssrc, losses: Losses::new(&body[8..], true) },
+        SUBTYPE_EXTENDED_SEQUENCE => {
+            Packet::ExtendedSequence { media_ssrc: ssrc, upper: (word(body, 2)? >> 16) as u16 }
+        }
         SUBTYPE_ECHO_REQUEST => {
             let timestamp = long(body, 2)?;
             // The processing delay of a request is 0 and may be missing.

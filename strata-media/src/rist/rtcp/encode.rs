@@ -2,8 +2,8 @@
 
 use super::{
     APPLICATION, BYE, Loss, NAME, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, STRATA,
-    SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE, SUBTYPE_RANGE_NACK,
-    TRANSPORT_FEEDBACK,
+    SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE, SUBTYPE_EXTENDED_SEQUENCE,
+    SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
 };
 
 /// Writes a compound packet, part by part, each complete. Start with a report and a source description.
@@ -84,6 +84,12 @@ impl Writer {
         for loss in losses {
             self.words([(u32::from(loss.first) << 16) | u32::from(loss.additional)]);
         }
+    }
+
+    /// The upper half of the sequence numbers in the request that follows (TR-06-2, EXTSEQ).
+    pub fn extended_sequence(&mut self, media_ssrc: u32, upper: u16) {
+        self.header(SUBTYPE_EXTENDED_SEQUENCE, APPLICATION, 3);
+        self.words([media_ssrc, u32::from_be_bytes(NAME), u32::from(upper) << 16]);
     }
 
     /// Bitmask based request (TR-06-1, 5.3.2.1; RFC 4585, 6.2.1): each pair is the first lost number, and a

@@ -34,6 +34,7 @@ const STRATA: [u8; 4] = *b"STRA";
 const SUBTYPE_CAPABILITIES: u8 = 0;
 /// RIST's own packets, by subtype.
 const SUBTYPE_RANGE_NACK: u8 = 0;
+const SUBTYPE_EXTENDED_SEQUENCE: u8 = 1;
 const SUBTYPE_ECHO_REQUEST: u8 = 2;
 const SUBTYPE_ECHO_RESPONSE: u8 = 3;
 

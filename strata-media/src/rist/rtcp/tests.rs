@@ -114,6 +114,17 @@ fn range_nack_is_byte_exact() {
 }
 
 #[test]
+fn extended_sequence_is_byte_exact() {
+    let bytes = written(|w| {
+        w.receiver_report(7, None);
+        w.extended_sequence(0xaabb_ccdd, 0x0102);
+    });
+    assert_eq!(bytes, hex("80c90001 00000007  81cc0003 aabbccdd 52495354 01020000"));
+    let last = Compound::parse(&bytes).unwrap().last().unwrap().unwrap();
+    assert!(matches!(last, Packet::ExtendedSequence { media_ssrc: 0xaabb_ccdd, upper: 0x0102 }), "{last:?}");
+}
+
+#[test]
 fn bitmask_nack_is_byte_exact() {
     let bytes = written(|w| {
         w.receiver_report(7, None);

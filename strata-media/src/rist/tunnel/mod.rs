@@ -59,13 +59,15 @@ pub struct Config {
     pub psk: Option<Psk>,
     /// Leaves the null packets of a transport stream out; the other end restores them.
     pub null_packet_deletion: bool,
+    /// Tells the upper half of 32-bit sequence numbers: 16 bits name the packets of 1 s up to about 300 Mbit/s.
+    pub sequence_extension: bool,
 }
 
 impl Config {
     /// In clear, or with a key; nothing is left out.
     #[must_use]
     pub fn new(psk: Option<Psk>) -> Self {
-        Self { psk, null_packet_deletion: false }
+        Self { psk, ..Self::default() }
     }
 }
 

@@ -71,6 +71,7 @@ pub enum Output {
 pub struct Session {
     role: Role,
     null_packet_deletion: bool,
+    sequence_extension: bool,
     seal: Seal,
     open: Open,
     /// In the form of a MAC address, of the range anyone may use.
@@ -93,6 +94,7 @@ impl Session {
         let mut session = Self {
             role,
             null_packet_deletion: config.null_packet_deletion,
+            sequence_extension: config.sequence_extension,
             seal: Seal::new(config.psk.as_ref(), seed.next()),
             open: Open::new(now, config.psk.as_ref()),
             mac: [0x02, m[1], m[2], m[3], m[4], m[5]],
@@ -149,17 +151,20 @@ impl Session {
     }
 
     /// Replaces `out` by the datagram for an RTP packet; by nothing, if it could not be encrypted.
-    pub fn rtp(&mut self, header: &[u8; HEADER_LEN], payload: &[u8], out: &mut Vec<u8>) {
+    /// `upper` is the upper half of its sequence number, which is told if that is configured.
+    pub fn rtp(&mut self, header: &[u8; HEADER_LEN], upper: u16, payload: &[u8], out: &mut Vec<u8>) {
         self.kept.clear();
         let nulls = if self.null_packet_deletion { Nulls::remove(payload, &mut self.kept) } else { None };
         let ports = RTP.encode();
-        if nulls.is_none() {
+        let sequence = self.sequence_extension.then_some(upper);
+        if nulls.is_none() && sequence.is_none() {
             return self.seal.datagram(REDUCED_OVERHEAD, &[&ports, header, payload], out);
         }
         let mut header = *header;
         header[0] |= 0x10;
-        let extension = Extension { nulls, sequence: None }.encode();
-        self.seal.datagram(REDUCED_OVERHEAD, &[&ports, &header, &extension, &self.kept], out);
+        let extension = Extension { nulls, sequence }.encode();
+        let payload = if nulls.is_some() { &self.kept } else { payload };
+        self.seal.datagram(REDUCED_OVERHEAD, &[&ports, &header, &extension, payload], out);
     }
 
     /// Replaces `out` by the datagram for an RTCP packet; by nothing, if it could not be encrypted.

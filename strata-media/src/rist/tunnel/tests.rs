@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
+use super::super::extension::Extension;
 use super::super::gre::{Capabilities, Header, KEEP_ALIVE, KeepAlive, REDUCED_OVERHEAD};
 use super::super::rtcp::Writer;
 use super::super::rtp::{self, HEADER_LEN};
+use super::seal::Seal;
 use super::*;
 
 #[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
@@ -78,7 +80,7 @@ fn carries(mut client: Session, mut server: Session, now: Instant) {
     for sequence in 0..10 {
         let header = header(sequence, 4);
         sent.push(Output::Rtp([&header[..], b"payload"].concat().into()));
-        client.rtp(&header, b"payload", &mut datagram);
+        client.rtp(&header, 0, b"payload", &mut datagram);
         let (inner, _) = give(&mut server, now, &datagram);
         packets.extend(inner);
         server.rtcp(&report(), &mut datagram);
@@ -106,7 +108,7 @@ fn a_tunnel_carries_both_ways_in_clear_and_encrypted() {
 fn clear_datagrams_are_byte_exact() {
     let mut session = Session::new(start(), &Config::default(), Role::Client, 1);
     let mut datagram = Vec::new();
-    session.rtp(&header(1, 4), b"TS", &mut datagram);
+    session.rtp(&header(1, 4), 0, b"TS", &mut datagram);
     assert_eq!(datagram[..8], *b"\x00\x00\x88\xb6\x80\x01\x07\xb0");
     assert_eq!(datagram[8..], [&header(1, 4)[..], b"TS"].concat());
     session.rtcp(&report(), &mut datagram);
@@ -164,12 +166,50 @@ fn null_packets_are_left_out_and_found_by_the_other_end() {
     payload.extend([0x47, 0x1f, 0xff, 0x10]);
     payload.resize(2 * 188, 0xff);
     let mut datagram = Vec::new();
-    client.rtp(&header(1, 4), &payload, &mut datagram);
+    client.rtp(&header(1, 4), 0, &payload, &mut datagram);
     assert_eq!(datagram.len(), 8 + 12 + 8 + 188);
     let (inner, _) = give(&mut server, now, &datagram);
     let [Output::Rtp(packet)] = &inner[..] else { panic!("{inner:?}") };
     let (_, place) = rtp::Header::decode(packet).unwrap();
-    assert_eq!(super::super::extension::restored(packet, place), payload);
+    let extension = Extension::find(packet).unwrap();
+    assert_eq!((extension.sequence, extension.restored(packet, place)), (None, payload.into()));
+}
+
+#[test]
+fn the_upper_half_of_the_sequence_number_is_told() {
+    let config = Config { sequence_extension: true, ..Config::default() };
+    let (mut client, mut server, now) = pair(&config, &Config::default());
+    let mut datagram = Vec::new();
+    client.rtp(&header(1, 4), 0xabcd, b"payload", &mut datagram);
+    assert_eq!(datagram[8 + 12..][..8], *b"RI\0\x01\x40\0\xab\xcd");
+    let (inner, _) = give(&mut server, now, &datagram);
+    let [Output::Rtp(packet)] = &inner[..] else { panic!("{inner:?}") };
+    let (header, place) = rtp::Header::decode(packet).unwrap();
+    assert_eq!((header.sequence, &packet[place]), (1, &b"payload"[..]));
+    assert_eq!(Extension::find(packet).unwrap().sequence, Some(0xabcd));
+}
+
+/// From a random number below 2^31 on, with another nonce where it wraps.
+#[test]
+fn numbers_start_anywhere_and_no_nonce_has_one_twice() {
+    let number = |datagram: &[u8]| Header::decode(datagram).unwrap().0.sequence.unwrap();
+    let first = |seed| {
+        let mut session = Session::new(start(), &secret(), Role::Client, seed);
+        number(&drain(&mut session).1[0])
+    };
+    let firsts: Vec<u32> = (0..8).map(first).collect();
+    assert!(firsts.iter().all(|&first| first <= 1 << 31) && firsts.windows(2).all(|two| two[0] != two[1]));
+    let mut seal = Seal::new(secret().psk.as_ref(), 1);
+    seal.number_from(u32::MAX - 1);
+    let mut sent = || {
+        let mut out = Vec::new();
+        seal.datagram(KEEP_ALIVE, &[b"..............."], &mut out);
+        let (header, _) = Header::decode(&out).unwrap();
+        (header.sequence.unwrap(), header.nonce.unwrap())
+    };
+    let (last, wrapped) = (sent(), sent());
+    assert_eq!((last.0, wrapped.0), (u32::MAX, 0));
+    assert_ne!(last.1, wrapped.1);
 }
 
 #[test]
@@ -180,7 +220,7 @@ fn another_passphrase_gives_nothing_but_a_count() {
     let mut sent = drain(&mut client).1;
     let mut datagram = Vec::new();
     for sequence in 0..500u16 {
-        client.rtp(&header(sequence, 4), &[0x47; 1316], &mut datagram);
+        client.rtp(&header(sequence, 4), 0, &[0x47; 1316], &mut datagram);
         sent.push(datagram.clone());
         client.rtcp(&report(), &mut datagram);
         sent.push(datagram.clone());
@@ -252,7 +292,7 @@ fn keys_that_change_often_lose_nothing() {
     let (mut datagram, mut delivered) = (Vec::new(), 0);
     for number in 0..95_000u32 {
         now += Duration::from_nanos(1316 * 8 * 10);
-        client.rtp(&header(number as u16, 4), &[0x47; 1316], &mut datagram);
+        client.rtp(&header(number as u16, 4), 0, &[0x47; 1316], &mut datagram);
         delivered += give(&mut server, now, &datagram).0.len();
     }
     let counters = server.counters();
@@ -408,10 +448,10 @@ proptest! {
         let (mut client, mut server, now) = pair(&secret(), &secret());
         let mut datagram = Vec::new();
         for sequence in 0..2 {
-            client.rtp(&header(sequence, 4), b"payload", &mut datagram);
+            client.rtp(&header(sequence, 4), 0, b"payload", &mut datagram);
             give(&mut server, now, &datagram);
         }
-        client.rtp(&header(2, 4), b"payload", &mut datagram);
+        client.rtp(&header(2, 4), 0, b"payload", &mut datagram);
         datagram[flip] ^= 1 << bit;
         // Any change of the header makes noise; the reserved bits alone are of no consequence.
         let (inner, _) = give(&mut server, now, &datagram);
