@@ -1,7 +1,8 @@
 //! The media engine of Strata: RIST, link bonding, sockets, and GStreamer pipelines.
 //!
 //! Pure first, then I/O. [`rist`] speaks the protocol and [`bond`] spreads one stream over several links;
-//! both are machines without sockets or clocks, driven by `handle_input` and `poll_output`. `net` (feature
+//! both are machines without sockets or clocks, driven by `handle_input` and `poll_output`; [`ts`] tells them which packets
+//! matter most. `net` (feature
 //! `net`) runs them over UDP, a socket pair per link. `testing` (feature `testing`) emulates bad links, in
 //! virtual time and for real processes. `pipeline` (feature `gst`) captures, encodes, records and forwards.
 
@@ -17,3 +18,4 @@ pub mod pipeline;
 pub mod rist;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod ts;
