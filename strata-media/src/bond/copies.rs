@@ -8,19 +8,24 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::params::Redundancy;
+use super::params::SchedulerParams;
 use super::stats::LinkState;
+use crate::ts::Priority;
 
 /// Copies that wait; the oldest gives way.
 const MAX_WAITING: usize = 256;
 /// How long one waits for room on a link.
 const PATIENCE: Duration = Duration::from_millis(30);
+/// The same for a critical one: keyframes come all at once.
+const PATIENCE_CRITICAL: Duration = Duration::from_millis(100);
 /// Part of the capacity that is counted on: estimates err, and a queue is no place for copies.
 const USABLE: f64 = 0.9;
 /// The stream's rate is that of about this time, s: the time between two keyframes of a live encoder.
 const RATE_TIME: f64 = 2.0;
 /// Spare capacity of so much time may be saved up, s.
 const SAVED: f64 = 0.1;
+/// The same for critical packets.
+const SAVED_CRITICAL: f64 = 0.5;
 /// Copies are put on a link only while it has less than that ahead: what comes after them hardly waits for them.
 const AHEAD: Duration = Duration::from_millis(10);
 /// And only while it is given less than this share of what it carries: an estimate is never quite right. One that no
@@ -33,6 +38,7 @@ const BUSY_UNCONFIRMED: f64 = 1.5;
 pub(super) struct Original {
     pub(super) number: u64,
     pub(super) len: usize,
+    pub(super) priority: Priority,
     /// The link it was sent on.
     pub(super) link: usize,
     /// When it can no longer arrive in time.
@@ -43,8 +49,10 @@ pub(super) struct Original {
 #[derive(Debug)]
 pub(super) struct Copies {
     waiting: VecDeque<Waiting>,
-    /// Bits that may be spent, as of then.
-    saved: (Instant, f64),
+    /// As of when bits were saved.
+    saved_at: Instant,
+    /// Bits that may be spent on copies of critical packets, and of others.
+    saved: [f64; 2],
     /// Bits of the stream, decaying, as of then.
     stream: (Instant, f64),
 }
@@ -61,7 +69,7 @@ struct Waiting {
 
 impl Copies {
     pub(super) fn new(now: Instant) -> Self {
-        Self { waiting: VecDeque::new(), saved: (now, 0.0), stream: (now, 0.0) }
+        Self { waiting: VecDeque::new(), saved_at: now, saved: [0.0; 2], stream: (now, 0.0) }
     }
 
     /// The stream, repeats included, took so many bytes.
@@ -75,15 +83,15 @@ impl Copies {
     }
 
     /// A packet was sent for the first time.
-    pub(super) fn push(&mut self, now: Instant, original: Original, params: &Redundancy) {
-        if !params.enabled || params.target_links < 2 || original.len > params.max_packet_bytes {
+    pub(super) fn push(&mut self, now: Instant, original: Original, params: &SchedulerParams) {
+        let wanted = params.copies(original.priority, original.len);
+        if wanted == 0 {
             return;
         }
         if self.waiting.len() == MAX_WAITING {
             self.waiting.pop_front();
         }
-        let (on, wanted) = (bit(original.link), params.target_links - 1);
-        self.waiting.push_back(Waiting { original, since: now, on, wanted });
+        self.waiting.push_back(Waiting { original, since: now, on: bit(original.link), wanted });
     }
 
     /// The next copy that may be sent now, and its link. To be called only while no packet waits that was not sent.
@@ -92,14 +100,13 @@ impl Copies {
         now: Instant,
         links: &[Link],
         spared: &[bool],
-        params: &Redundancy,
+        params: &SchedulerParams,
     ) -> Option<(u64, usize)> {
-        self.save(now, links, spared, params.spare_ratio);
+        self.save(now, links, spared, params.redundancy.spare_ratio);
         let mut index = 0;
         while let Some(waiting) = self.waiting.get(index) {
-            let Waiting { original, since, .. } = *waiting;
-            let cost = original.len as f64 * 8.0;
-            if !params.enabled || self.saved.1 < cost || now >= since + PATIENCE {
+            let original = waiting.original;
+            if self.is_over(now, waiting, params) {
                 self.waiting.remove(index);
                 continue;
             }
@@ -107,7 +114,7 @@ impl Copies {
                 index += 1;
                 continue;
             };
-            self.saved.1 -= cost;
+            self.spend(&original, params);
             let waiting = &mut self.waiting[index];
             (waiting.on, waiting.wanted) = (waiting.on | bit(link), waiting.wanted - 1);
             if waiting.wanted == 0 {
@@ -118,15 +125,49 @@ impl Copies {
         None
     }
 
+    /// Whether a copy is not waited with: there is nothing to spend on it, it is too late, or no longer wanted.
+    fn is_over(&self, now: Instant, waiting: &Waiting, params: &SchedulerParams) -> bool {
+        let Waiting { original, since, .. } = waiting;
+        let purse = purse(original, params);
+        let patience = if purse == CRITICAL { PATIENCE_CRITICAL } else { PATIENCE };
+        params.copies(original.priority, original.len) == 0
+            || now >= *since + patience
+            || self.saved[purse] < cost(original)
+    }
+
+    fn spend(&mut self, original: &Original, params: &SchedulerParams) {
+        self.saved[CRITICAL] -= cost(original);
+        if purse(original, params) == OTHERS {
+            self.saved[OTHERS] -= cost(original);
+        }
+    }
+
     /// Saves what was to spare since the last time.
     fn save(&mut self, now: Instant, links: &[Link], spared: &[bool], ratio: f64) {
         let usable = links.iter().zip(spared).filter(|(link, spared)| link.trusted() && !**spared);
         let capacity: f64 = usable.map(|(link, _)| link.capacity.bps()).sum();
-        let spare = (capacity * USABLE - self.recent(now) / RATE_TIME).max(0.0) * ratio;
-        let (at, saved) = self.saved;
-        let time = now.saturating_duration_since(at).as_secs_f64();
-        self.saved = (now, (saved + spare * time).min(spare * SAVED));
+        let spare = (capacity * USABLE - self.recent(now) / RATE_TIME).max(0.0);
+        let time = now.saturating_duration_since(self.saved_at).as_secs_f64();
+        let [critical, others] = self.saved;
+        self.saved_at = now;
+        self.saved = [
+            (critical + spare * time).min(spare * SAVED_CRITICAL),
+            (others + spare * ratio * time).min(spare * ratio * SAVED),
+        ];
     }
+}
+
+/// What is saved for whom.
+const CRITICAL: usize = 0;
+const OTHERS: usize = 1;
+
+fn purse(original: &Original, params: &SchedulerParams) -> usize {
+    let critical = params.critical_broadcast.enabled && original.priority == Priority::Critical;
+    if critical { CRITICAL } else { OTHERS }
+}
+
+fn cost(original: &Original) -> f64 {
+    original.len as f64 * 8.0
 }
 
 /// The link with most to spare of those by which a copy arrives in time, if one has room for it.

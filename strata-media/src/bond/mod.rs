@@ -20,13 +20,14 @@ mod flight;
 mod link;
 mod loss;
 mod params;
+mod priority;
 mod scheduler;
 pub mod sender;
 mod stats;
 
 use std::time::Duration;
 
-pub use params::{Mode, ParamsError, Redundancy, SchedulerParams};
+pub use params::{CriticalBroadcast, Mode, ParamsError, Redundancy, SchedulerParams, Storm};
 pub use sender::Sender;
 pub use stats::{BondStats, LinkState, LinkStats};
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::ts::Priority;
+
 /// How much is sent that may turn out not to have been needed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -13,9 +15,10 @@ pub enum Mode {
     /// Nothing is sent twice beforehand; what is lost is repeated.
     #[default]
     Economy,
-    /// A small part of what the links have to spare is spent on copies.
+    /// Critical packets are copied to a second link, and a tenth of what the links have to spare is spent on copies of
+    /// others.
     Balanced,
-    /// Half of what the links have to spare is spent on copies.
+    /// Critical packets are copied to all links, and half of what these have to spare is spent on copies of others.
     Robust,
 }
 
@@ -65,6 +68,36 @@ pub struct SchedulerParams {
     pub max_ahead: Duration,
     /// Copies of packets on further links.
     pub redundancy: Redundancy,
+    /// Copies of critical packets.
+    pub critical_broadcast: CriticalBroadcast,
+    /// What happens when there is more to send than the links carry.
+    pub storm: Storm,
+}
+
+/// Copies of what nothing can be decoded without: tables, parameter sets and keyframes, found in an MPEG transport stream
+/// with H.264 or H.265 ([`crate::ts`]). They go first among copies, and may take all that the links have to spare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CriticalBroadcast {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// On how many links a critical packet is sent, the first one included, 1 to 64.
+    pub target_links: usize,
+}
+
+/// Two queues under overload: what comes out in bits and pieces is worth less than its sound and its keyframes.
+///
+/// Reliable is what is critical ([`CriticalBroadcast`]), and sound; everything else is unreliable, and dropped when it has
+/// waited too long for a link. While both wait, links are shared by weight; else whatever waits has them all.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Storm {
+    /// Whether there are two queues; else the oldest packet goes first.
+    pub enabled: bool,
+    /// Share of the reliable queue, 0 to 1; with 1 it always goes first.
+    pub reliable_weight: f64,
+    /// How long an unreliable packet may wait for a link, each time that it is to be sent. 1 ms to 60 s.
+    pub unreliable_max_age: Duration,
 }
 
 /// Copies that are sent beforehand, from what the links have to spare: never while fresh packets wait.
@@ -115,7 +148,30 @@ impl SchedulerParams {
                 max_packet_bytes: usize::from(u16::MAX),
                 target_links: 2,
             },
+            critical_broadcast: CriticalBroadcast {
+                enabled: mode != Mode::Economy,
+                target_links: if mode == Mode::Robust { MAX_TARGET_LINKS } else { 2 },
+            },
+            storm: Storm {
+                enabled: false,
+                reliable_weight: 0.8,
+                unreliable_max_age: Duration::from_millis(200),
+            },
         }
+    }
+
+    /// Whether it matters what packets are worth.
+    pub(super) fn asks_for_priorities(&self) -> bool {
+        self.critical_broadcast.enabled || self.storm.enabled
+    }
+
+    /// On how many further links a packet is to be sent.
+    pub(super) fn copies(&self, priority: Priority, len: usize) -> usize {
+        let Redundancy { enabled, max_packet_bytes, target_links, .. } = self.redundancy;
+        let any = if enabled && len <= max_packet_bytes { target_links } else { 1 };
+        let broadcast = self.critical_broadcast.enabled && priority == Priority::Critical;
+        let critical = if broadcast { self.critical_broadcast.target_links } else { 1 };
+        any.max(critical).saturating_sub(1)
     }
 
     /// Checks everything.
@@ -126,11 +182,10 @@ impl SchedulerParams {
         within("discard_deadline_ms", self.discard_deadline, MS..=MS * 60_000)?;
         within("max_ahead_ms", Some(self.max_ahead), MS..=MS * 1000)?;
         ratio("redundancy_spare_ratio", self.redundancy.spare_ratio)?;
-        if !(1..=MAX_TARGET_LINKS).contains(&self.redundancy.target_links) {
-            let reason = format!("expected 1 to {MAX_TARGET_LINKS}, got {}", self.redundancy.target_links);
-            return Err(ParamsError::new("redundancy_target_links", reason));
-        }
-        Ok(())
+        links("redundancy_target_links", self.redundancy.target_links)?;
+        links("critical_target_links", self.critical_broadcast.target_links)?;
+        ratio("storm_reliable_weight", self.storm.reliable_weight)?;
+        within("storm_unreliable_max_age_ms", Some(self.storm.unreliable_max_age), MS..=MS * 60_000)
     }
 }
 
@@ -158,6 +213,13 @@ fn within(
         }
         _ => Ok(()),
     }
+}
+
+fn links(field: &'static str, given: usize) -> Result<(), ParamsError> {
+    if (1..=MAX_TARGET_LINKS).contains(&given) {
+        return Ok(());
+    }
+    Err(ParamsError::new(field, format!("expected 1 to {MAX_TARGET_LINKS}, got {given}")))
 }
 
 fn ratio(field: &'static str, given: f64) -> Result<(), ParamsError> {
@@ -189,7 +251,7 @@ mod tests {
     #[test]
     fn every_error_names_its_field() {
         type Change = fn(&mut SchedulerParams);
-        let cases: [(&str, Change); 8] = [
+        let cases: [(&str, Change); 12] = [
             ("discard_deadline_ms", |p| p.discard_deadline = Some(Duration::ZERO)),
             ("discard_deadline_ms", |p| p.discard_deadline = Some(MS * 60_001)),
             ("max_ahead_ms", |p| p.max_ahead = Duration::ZERO),
@@ -198,6 +260,10 @@ mod tests {
             ("redundancy_spare_ratio", |p| p.redundancy.spare_ratio = f64::NAN),
             ("redundancy_target_links", |p| p.redundancy.target_links = 0),
             ("redundancy_target_links", |p| p.redundancy.target_links = 65),
+            ("critical_target_links", |p| p.critical_broadcast.target_links = 0),
+            ("storm_reliable_weight", |p| p.storm.reliable_weight = f64::INFINITY),
+            ("storm_unreliable_max_age_ms", |p| p.storm.unreliable_max_age = Duration::ZERO),
+            ("storm_unreliable_max_age_ms", |p| p.storm.unreliable_max_age = MS * 60_001),
         ];
         for (field, change) in cases {
             let mut params = SchedulerParams::default();

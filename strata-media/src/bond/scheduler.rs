@@ -4,7 +4,8 @@
 //! arrives share fresh packets by their capacity, as long as one that is lost there could still be repeated in time; so
 //! every link is known by what it carries, and little is lost with one of them. Any other packet goes over the link
 //! by which it is expected to arrive earliest. A link is filled only a little ahead of what it carries; what does not
-//! fit waits here, where it can still change its link, and what can no longer arrive in time is not sent.
+//! fit waits here, where it can still change its link, and what can no longer arrive in time is not sent. Under overload
+//! there may be two queues, so that what matters most is not held up by the rest.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -35,6 +36,10 @@ pub(super) struct Waiting {
     pub(super) len: usize,
     pub(super) repeat: bool,
     pub(super) urgent: bool,
+    /// Since when it waits.
+    pub(super) since: Instant,
+    /// Whether it is critical, or sound.
+    pub(super) reliable: bool,
 }
 
 /// A packet and its link.
@@ -55,38 +60,69 @@ pub(super) struct Dispatch {
 /// Packets that wait for a link.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
-    pub(super) params: SchedulerParams,
-    /// By sequence number, which is by age.
-    waiting: BTreeMap<u64, Waiting>,
+    params: SchedulerParams,
+    /// By sequence number, which is by age. All are in the first one, unless there are two.
+    queues: [BTreeMap<u64, Waiting>; 2],
+    /// Bytes sent from each, while both had some.
+    served: [f64; 2],
+    /// When unreliable packets that waited too long are looked for next.
+    sweep: Option<Instant>,
     pub(super) discarded: u64,
 }
+
+/// The queues: of reliable packets, or of all; and of unreliable ones.
+const RELIABLE: usize = 0;
+const UNRELIABLE: usize = 1;
+/// How often unreliable packets that waited too long are looked for.
+const SWEEP: Duration = Duration::from_millis(5);
 
 impl Scheduler {
     pub(super) fn new(params: SchedulerParams) -> Self {
         Self { params, ..Self::default() }
     }
 
+    pub(super) fn params(&self) -> &SchedulerParams {
+        &self.params
+    }
+
+    /// Other parameters; what waits is sorted anew.
+    pub(super) fn set_params(&mut self, params: SchedulerParams) {
+        self.params = params;
+        let waiting = std::mem::take(&mut self.queues);
+        for (number, waiting) in waiting.into_iter().flatten() {
+            self.queues[self.queue(&waiting)].insert(number, waiting);
+        }
+    }
+
+    fn queue(&self, waiting: &Waiting) -> usize {
+        if self.params.storm.enabled && !waiting.reliable { UNRELIABLE } else { RELIABLE }
+    }
+
     pub(super) fn push(&mut self, number: u64, waiting: Waiting) {
-        self.waiting.insert(number, waiting);
-        if self.waiting.len() > MAX_PENDING {
-            self.waiting.pop_first();
+        self.queues[self.queue(&waiting)].insert(number, waiting);
+        if self.len() > MAX_PENDING {
+            let [reliable, unreliable] = &mut self.queues;
+            unreliable.pop_first().or_else(|| reliable.pop_first());
             self.discarded += 1;
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.queues.iter().map(BTreeMap::len).sum()
     }
 
     /// How long the oldest packet that was never sent has waited.
     pub(super) fn wait(&self, now: Instant) -> Duration {
-        let fresh = self.waiting.values().find(|waiting| !waiting.repeat);
-        fresh.map_or(Duration::ZERO, |waiting| now.saturating_duration_since(waiting.created))
+        let fresh = |queue: &BTreeMap<u64, Waiting>| {
+            let fresh = queue.values().find(|waiting| !waiting.repeat);
+            fresh.map_or(Duration::ZERO, |waiting| now.saturating_duration_since(waiting.created))
+        };
+        self.queues.iter().map(fresh).max().unwrap_or_default()
     }
 
     /// When a link that is full has room again for what waits. Links with room have been tried.
     pub(super) fn due(&self, now: Instant, links: &[Link], latency: Duration) -> Option<Instant> {
-        if self.waiting.is_empty() {
+        if self.len() == 0 {
             return None;
         }
         let ahead = self.params.max_ahead;
@@ -116,12 +152,36 @@ impl Scheduler {
         if ways.iter().all(|way| way.full) {
             return None;
         }
+        let order = self.order();
+        order.into_iter().find_map(|queue| self.pick(queue, links, &mut ways, deadline, now))
+    }
+
+    /// Which queue's turn it is.
+    fn order(&mut self) -> [usize; 2] {
+        if self.queues.iter().any(BTreeMap::is_empty) {
+            self.served = [0.0; 2];
+        }
+        let weight = self.params.storm.reliable_weight;
+        let [reliable, unreliable] = self.served;
+        let first = reliable * (1.0 - weight) <= unreliable * weight;
+        if first { [RELIABLE, UNRELIABLE] } else { [UNRELIABLE, RELIABLE] }
+    }
+
+    /// The oldest packet of a queue that may be sent now.
+    fn pick(
+        &mut self,
+        queue: usize,
+        links: &[Link],
+        ways: &mut [Way],
+        deadline: Duration,
+        now: Instant,
+    ) -> Option<Dispatch> {
         let mut late = Vec::new();
         let mut found = None;
-        for (&number, waiting) in self.waiting.iter().take(LOOK_AHEAD) {
+        for (&number, waiting) in self.queues[queue].iter().take(LOOK_AHEAD) {
             let age = now.saturating_duration_since(waiting.created);
             let left = deadline.saturating_sub(age);
-            let Some(index) = choose(&ways, waiting, left) else { break };
+            let Some(index) = choose(ways, waiting, left) else { break };
             let way = &mut ways[index];
             // An answer that is overdue may have been lost: what might arrive is not given up for that.
             if way.delay() - way.overdue > left && way.exact {
@@ -137,22 +197,32 @@ impl Scheduler {
         }
         self.discarded += late.len() as u64;
         for number in late {
-            self.waiting.remove(&number);
+            self.queues[queue].remove(&number);
         }
         if let Some(dispatch) = found {
-            self.waiting.remove(&dispatch.number);
+            self.queues[queue].remove(&dispatch.number);
+            self.served[queue] += dispatch.len as f64;
         }
         found
     }
 
     /// What can no longer arrive in time is not waited with, whether there is a way for it or not.
     fn discard_older(&mut self, now: Instant, deadline: Duration) {
-        while let Some(oldest) = self.waiting.first_entry()
-            && now.saturating_duration_since(oldest.get().created) > deadline
-        {
-            oldest.remove();
-            self.discarded += 1;
+        for queue in &mut self.queues {
+            while let Some(oldest) = queue.first_entry()
+                && now.saturating_duration_since(oldest.get().created) > deadline
+            {
+                oldest.remove();
+                self.discarded += 1;
+            }
         }
+        if self.queues[UNRELIABLE].is_empty() || self.sweep.is_some_and(|sweep| now < sweep) {
+            return;
+        }
+        self.sweep = Some(now + SWEEP);
+        let (before, most) = (self.queues[UNRELIABLE].len(), self.params.storm.unreliable_max_age);
+        self.queues[UNRELIABLE].retain(|_, waiting| now.saturating_duration_since(waiting.since) <= most);
+        self.discarded += (before - self.queues[UNRELIABLE].len()) as u64;
     }
 
     fn ways(&self, now: Instant, links: &[Link], backup: &[bool], latency: Duration) -> Vec<Way> {

@@ -7,10 +7,12 @@ use bytes::Bytes;
 
 use super::copies::{Copies, Original};
 use super::link::Link;
+use super::priority::Priorities;
 use super::scheduler::{Dispatch, Scheduler, Waiting, candidates};
 use super::stats::{BondStats, LinkState, LinkStats, Rate};
 use super::{BondConfig, SchedulerParams};
 use crate::rist::{self, Media, sender as rist_sender};
+use crate::ts::Priority;
 
 /// Time between two reports of a link, when there are several: their echoes show which is alive.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
@@ -101,6 +103,9 @@ pub struct Sender {
     counts: Vec<Counts>,
     scheduler: Scheduler,
     copies: Copies,
+    priorities: Priorities,
+    /// Of the payload that was just given.
+    given: Priority,
     next_tick: Instant,
     report_due: Instant,
     first_payload: Option<Instant>,
@@ -140,6 +145,8 @@ impl Sender {
             counts: config.links.iter().map(|_| Counts::default()).collect(),
             scheduler: Scheduler::new(config.scheduler.clone()),
             copies: Copies::new(now),
+            priorities: Priorities::default(),
+            given: Priority::default(),
             next_tick: now,
             report_due: now,
             first_payload: None,
@@ -165,6 +172,8 @@ impl Sender {
             Input::Payload(payload) => {
                 self.first_payload.get_or_insert(now);
                 self.last_payload = now;
+                let looked_at = self.scheduler.params().asks_for_priorities();
+                self.given = if looked_at { self.priorities.classify(&payload) } else { Priority::default() };
                 self.flow.handle_input(now, rist_sender::Input::Payload(payload));
             }
             Input::Rtcp { link, data } => {
@@ -184,7 +193,7 @@ impl Sender {
                 self.config.latency = latency;
                 self.flow.set_latency(latency);
             }
-            Input::Scheduler(params) => self.scheduler.params = params,
+            Input::Scheduler(params) => self.scheduler.set_params(params),
             Input::Bye => self.flow.handle_input(now, rist_sender::Input::Bye),
             Input::Timeout => {
                 if self.now >= self.report_due {
@@ -227,13 +236,16 @@ impl Sender {
             match self.flow.poll_output() {
                 rist_sender::Output::Send { number, created, len, repeat, urgent } => {
                     if !repeat {
+                        self.priorities.push(number, self.given);
                         self.tail = Some((number, 0));
                         self.head.get_or_insert((number, 0));
                     }
                     if !repeat && self.unproven() {
                         self.send_everywhere(number);
                     } else {
-                        self.scheduler.push(number, Waiting { created, len, repeat, urgent });
+                        let (since, reliable) = (self.now, self.priorities.get(number) > Priority::Normal);
+                        let waiting = Waiting { created, len, repeat, urgent, since, reliable };
+                        self.scheduler.push(number, waiting);
                     }
                 }
                 rist_sender::Output::Rtcp { path, data } => {
@@ -343,7 +355,7 @@ impl Sender {
     /// Sends copies as far as nothing else wants the links.
     fn dispatch_copies(&mut self) {
         loop {
-            let params = &self.scheduler.params.redundancy;
+            let params = self.scheduler.params();
             let next = self.copies.next(self.now, &self.links, &self.backup, params);
             let Some((number, link)) = next else { return };
             if let Some(media) = self.flow.copy(number) {
@@ -365,8 +377,9 @@ impl Sender {
             }
             if !dispatch.repeat && self.links.len() > 1 {
                 let Dispatch { number, link, len, left, .. } = dispatch;
-                let original = Original { number, len, link, deadline: self.now + left };
-                self.copies.push(self.now, original, &self.scheduler.params.redundancy);
+                let priority = self.priorities.get(number);
+                let original = Original { number, len, priority, link, deadline: self.now + left };
+                self.copies.push(self.now, original, self.scheduler.params());
             }
             let other = if dispatch.urgent || dispatch.last { self.other(dispatch) } else { None };
             let alone = self.links.len() == 1;
@@ -453,6 +466,7 @@ impl Sender {
         BondStats {
             packets: flow.packets,
             payload_bytes: flow.bytes,
+            critical: self.priorities.critical,
             retransmitted: self.counts.iter().map(|counts| counts.retransmitted).sum(),
             copied: self.counts.iter().map(|counts| counts.copied).sum(),
             requested: flow.requested,

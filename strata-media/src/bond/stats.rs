@@ -10,6 +10,8 @@ pub struct BondStats {
     pub packets: u64,
     /// Payload bytes given to the sender.
     pub payload_bytes: u64,
+    /// Payloads found critical, while that mattered ([`SchedulerParams`](super::SchedulerParams)).
+    pub critical: u64,
     /// Packets sent again, on all links.
     pub retransmitted: u64,
     /// Copies sent beforehand, on all links.

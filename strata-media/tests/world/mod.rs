@@ -51,6 +51,10 @@ pub struct Stream {
     pub patience: Option<Duration>,
     /// How long payloads were held back for that.
     pub held_back: Duration,
+    /// What the payload of a number is, but for its last eight bytes, which are the number; zeros otherwise.
+    pub content: Option<fn(u64) -> Vec<u8>>,
+    /// Numbers that were reported lost.
+    pub lost: Vec<u64>,
     interval: Duration,
     next_payload: Instant,
     sender_due: Instant,
@@ -136,6 +140,8 @@ impl Stream {
             receiver_ahead: Duration::ZERO,
             patience: None,
             held_back: Duration::ZERO,
+            content: None,
+            lost: Vec::new(),
             interval: Duration::from_nanos(PAYLOAD as u64 * 8 * 1_000_000_000 / bps),
             next_payload: now,
             sender_due: now,
@@ -319,7 +325,10 @@ impl World {
         }
         stream.next_payload += stream.interval;
         let mut payload = BytesMut::zeroed(PAYLOAD);
-        (&mut payload[..]).put_u64(stream.seen.sent);
+        if let Some(content) = stream.content {
+            payload.copy_from_slice(&content(stream.seen.sent));
+        }
+        (&mut payload[PAYLOAD - 8..]).put_u64(stream.seen.sent);
         stream.seen.sent += 1;
         stream.created.push(self.now);
         stream.sender.handle_input(self.now, bond_sender::Input::Payload(payload.freeze()));
@@ -405,13 +414,14 @@ impl World {
 impl Stream {
     /// In order, nothing twice, and what is not there was reported lost.
     fn see(&mut self, now: Instant, since: Duration, packet: &rist::Packet) {
-        let mut number = &packet.payload[..8];
+        let mut number = &packet.payload[PAYLOAD - 8..];
         let number = bytes::Buf::get_u64(&mut number);
         let seen = &mut self.seen;
         if seen.next == u64::MAX {
             seen.next = number;
         }
         assert_eq!(number, seen.next + packet.lost_before, "out of order, twice, or lost without a word");
+        self.lost.extend(number - packet.lost_before..number);
         seen.next = number + 1;
         seen.delivered += 1;
         seen.lost += packet.lost_before;
