@@ -2,19 +2,18 @@
 #![expect(clippy::disallowed_methods, reason = "a driver reads the clock and waits")]
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 
-use super::channel::Inbox;
 use super::config::{ReceiverConfig, check_psk};
 use super::error::NetError;
-use super::socket::{self, LinkSockets, Pair};
-use crate::rist::gre::Header;
+use super::front::Front;
+use super::socket::{self, Pair};
 use crate::rist::receiver::{Input, Output};
-use crate::rist::tunnel::{Config, Listener, ListenerInput, ListenerOutput};
 use crate::rist::{self, Packet, ReceiverStats};
 
 /// Most socket pairs of a receiver.
@@ -52,7 +51,14 @@ pub struct ReceiverDriver {
 /// # Errors
 /// [`NetError::Config`] names the field that cannot work; [`NetError::Bind`] when an address cannot be had.
 pub fn receiver(config: ReceiverConfig) -> Result<(Receiver, ReceiverDriver), NetError> {
-    check(&config)?;
+    let (pairs, addrs) = bind(&config)?;
+    let (handle, packets, stats) = Receiver::open(config.output_capacity, addrs);
+    Ok((handle, ReceiverDriver { packets, stats, pairs, config }))
+}
+
+/// Opens what a configuration names, once it is checked; the RTP addresses of that.
+pub(super) fn bind(config: &ReceiverConfig) -> Result<(Vec<Pair>, Arc<[SocketAddr]>), NetError> {
+    check(config)?;
     let mut pairs = Vec::new();
     let mut addrs = Vec::new();
     for &addr in &config.binds {
@@ -60,10 +66,15 @@ pub fn receiver(config: ReceiverConfig) -> Result<(Receiver, ReceiverDriver), Ne
         addrs.push(pair.rtp.local_addr().map_err(|source| NetError::Bind { addr, source })?);
         pairs.push(pair);
     }
-    let (sender, packets) = mpsc::channel(config.output_capacity.max(1));
-    let stats = Arc::new(Mutex::new(ReceiverStats::default()));
-    let monitor = ReceiverMonitor { stats: stats.clone(), addrs: addrs.into() };
-    Ok((Receiver { packets, monitor }, ReceiverDriver { packets: sender, stats, pairs, config }))
+    Ok((pairs, addrs.into()))
+}
+
+/// What the machine is made of: two links per pair, since tunnels are links of their own.
+pub(super) fn machine_config(config: &ReceiverConfig) -> rist::ReceiverConfig {
+    let mut machine = rist::ReceiverConfig::new(config.binds.len() * 2, socket::seed());
+    machine.latency = config.latency;
+    machine.cname.clone_from(&config.cname);
+    machine
 }
 
 fn check(config: &ReceiverConfig) -> Result<(), NetError> {
@@ -87,6 +98,16 @@ fn check(config: &ReceiverConfig) -> Result<(), NetError> {
 }
 
 impl Receiver {
+    /// A handle, and the ends of it that its driver holds.
+    pub(super) fn open(
+        capacity: usize,
+        addrs: Arc<[SocketAddr]>,
+    ) -> (Self, mpsc::Sender<Packet>, Arc<Mutex<ReceiverStats>>) {
+        let (sender, packets) = mpsc::channel(capacity.max(1));
+        let stats = Arc::new(Mutex::new(ReceiverStats::default()));
+        (Self { packets, monitor: ReceiverMonitor { stats: stats.clone(), addrs } }, sender, stats)
+    }
+
     /// The next packet, at its playout time; `None` when the driver has ended.
     pub async fn recv(&mut self) -> Option<Packet> {
         self.packets.recv().await
@@ -145,21 +166,14 @@ impl ReceiverDriver {
     /// # Errors
     /// [`NetError::Io`] when the sockets cannot be given to the runtime.
     pub async fn run(self) -> Result<(), NetError> {
-        // Tunnels are links of their own to the machine, so that nobody can take their place from outside.
-        let mut config = rist::ReceiverConfig::new(self.pairs.len() * 2, socket::seed());
-        config.latency = self.config.latency;
-        config.cname = self.config.cname;
         let now = Instant::now();
         let running = Running {
+            machine: rist::Receiver::new(now, machine_config(&self.config)),
+            front: Front::register(self.pairs, self.config.psk)?,
             packets: self.packets,
             stats: self.stats,
-            sockets: self.pairs.into_iter().map(LinkSockets::register).collect::<Result<_, _>>()?,
-            machine: rist::Receiver::new(now, config),
-            listener: Listener::new(now, Config::new(self.config.psk), socket::seed()),
-            datagram: Vec::new(),
             overflowed: 0,
             next_stats: now,
-            inbox: Inbox::default(),
         };
         running.run().await;
         Ok(())
@@ -170,14 +184,10 @@ impl ReceiverDriver {
 struct Running {
     packets: mpsc::Sender<Packet>,
     stats: Arc<Mutex<ReceiverStats>>,
-    sockets: Vec<LinkSockets>,
+    front: Front,
     machine: rist::Receiver,
-    listener: Listener,
-    /// A tunnel's datagram on its way out.
-    datagram: Vec<u8>,
     overflowed: u64,
     next_stats: Instant,
-    inbox: Inbox,
 }
 
 impl Running {
@@ -185,20 +195,14 @@ impl Running {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             let due = self.perform();
-            self.sockets.iter_mut().for_each(LinkSockets::flush);
             let now = Instant::now();
             self.publish(now);
-            let due = tokio::time::Instant::from(due.min(self.next_stats));
-            if timer.deadline() != due || timer.is_elapsed() {
-                timer.as_mut().reset(due);
-            }
-            // What comes until a time that is near is taken then: one wake-up for both.
-            let near = due.duration_since(now.into()) <= COALESCE;
+            let near = wait_until(timer.as_mut(), now, due.min(self.next_stats));
             tokio::select! {
                 biased;
                 () = self.packets.closed() => return,
                 () = timer.as_mut() => self.timeout(),
-                () = socket::any_readable(&self.sockets), if !near => self.receive(),
+                () = self.front.readable(), if !near => self.receive(),
             }
         }
     }
@@ -206,87 +210,33 @@ impl Running {
     fn timeout(&mut self) {
         self.receive();
         let now = Instant::now();
-        self.listener.handle_input(now, ListenerInput::Timeout);
+        self.front.timeout(now);
         self.machine.handle_input(now, Input::Timeout);
     }
 
     fn receive(&mut self) {
         let now = Instant::now();
-        let mut inbox = std::mem::take(&mut self.inbox);
-        for link in 0..self.sockets.len() {
-            for (data, from) in inbox.receive(&self.sockets[link].rtp) {
-                self.take(now, link, from, data);
-            }
-            let Some(rtcp) = &self.sockets[link].rtcp else { continue };
-            for (data, from) in inbox.receive(rtcp) {
-                if self.listener.is_secret() {
-                    self.listener.refuse_clear();
-                } else {
-                    self.machine.handle_input(now, Input::Rtcp { link, from, data: &data });
-                }
-            }
-        }
-        self.inbox = inbox;
-    }
-
-    /// Takes what came to an RTP port.
-    fn take(&mut self, now: Instant, link: usize, from: SocketAddr, data: BytesMut) {
-        if Header::is_gre(&data) {
-            self.listener.handle_input(now, ListenerInput::Datagram { link, from, data });
-            self.drain_tunnels(now);
-        } else if self.listener.is_secret() {
-            self.listener.refuse_clear();
-        } else {
-            self.machine.handle_input(now, Input::Rtp { link, from, data: data.freeze() });
-        }
-    }
-
-    /// Gives what came out of tunnels to the machine; until when they want nothing more.
-    fn drain_tunnels(&mut self, now: Instant) -> Instant {
-        let tunnels = self.sockets.len();
-        loop {
-            match self.listener.poll_output() {
-                ListenerOutput::Rtp { link, from, data } => {
-                    self.machine.handle_input(now, Input::Rtp { link: link + tunnels, from, data });
-                }
-                ListenerOutput::Rtcp { link, from, data } => {
-                    self.machine.handle_input(now, Input::Rtcp { link: link + tunnels, from, data: &data });
-                }
-                ListenerOutput::Transmit { link, to, data } => self.sockets[link].rtp.send_to(&[&data], to),
-                ListenerOutput::Timeout(at) => return at,
-            }
-        }
-    }
-
-    fn send(&mut self, link: usize, to: SocketAddr, data: &[u8]) {
-        match link.checked_sub(self.sockets.len()) {
-            None => {
-                if let Some(rtcp) = &mut self.sockets[link].rtcp {
-                    rtcp.send_to(&[data], to);
-                }
-            }
-            Some(tunnel) => {
-                self.listener.rtcp(tunnel, to, data, &mut self.datagram);
-                if !self.datagram.is_empty() {
-                    self.sockets[tunnel].rtp.send_to(&[&self.datagram], to);
-                }
-            }
-        }
+        let machine = &mut self.machine;
+        self.front.receive(now, |input| machine.handle_input(now, input));
     }
 
     /// Does what the machines want; until when they want nothing more.
     fn perform(&mut self) -> Instant {
-        let due = self.drain_tunnels(Instant::now());
+        let (now, machine) = (Instant::now(), &mut self.machine);
+        let due = self.front.drain(|input| machine.handle_input(now, input));
         loop {
             match self.machine.poll_output() {
-                Output::Transmit { link, to, data } => self.send(link, to, &data),
+                Output::Transmit { link, to, data } => self.front.send(link, to, &data),
                 Output::Packet(packet) => {
                     // A consumer that does not take its packets is not waited for.
                     if let Err(mpsc::error::TrySendError::Full(_)) = self.packets.try_send(packet) {
                         self.overflowed += 1;
                     }
                 }
-                Output::Timeout(at) => return at.min(due),
+                Output::Timeout(at) => {
+                    self.front.flush();
+                    return at.min(due);
+                }
             }
         }
     }
@@ -298,14 +248,17 @@ impl Running {
         self.next_stats = now + STATS_INTERVAL;
         let mut stats = self.machine.stats(now);
         stats.overflowed_packets += self.overflowed;
-        stats.tunnel = self.listener.counters();
-        let tunnels = stats.paths.split_off(self.sockets.len());
-        for (path, tunnel) in stats.paths.iter_mut().zip(tunnels) {
-            path.packets += tunnel.packets;
-            path.bytes += tunnel.bytes;
-            path.rtcp_packets += tunnel.rtcp_packets;
-            path.rtt = tunnel.rtt.or(path.rtt);
-        }
+        self.front.complete(&mut stats);
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
+}
+
+/// Sets the timer of a driver; whether it goes off so soon that sockets need not be looked at before: what comes until
+/// then is taken then, with one wake-up for both.
+pub(super) fn wait_until(mut timer: Pin<&mut Sleep>, now: Instant, due: Instant) -> bool {
+    let due = tokio::time::Instant::from(due);
+    if timer.deadline() != due || timer.is_elapsed() {
+        timer.as_mut().reset(due);
+    }
+    due.duration_since(now.into()) <= COALESCE
 }

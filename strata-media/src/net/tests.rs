@@ -203,3 +203,47 @@ fn parameters_are_checked_at_the_start_and_later() {
     let robust = Some(SchedulerParams::new(Mode::Robust));
     handle.update(SenderUpdate { scheduler: robust, ..SenderUpdate::default() }).unwrap();
 }
+
+/// Two senders of the Simple Profile and one of the Main Profile over two links: each is a stream of its own.
+#[tokio::test]
+async fn a_listener_serves_several_senders() {
+    let mut config = ReceiverConfig::new(vec![loopback(); 2]);
+    config.latency = Duration::from_millis(1000);
+    let (mut listener, driver) = listener(config, 3).unwrap();
+    tokio::spawn(driver.run());
+    let addrs = listener.local_addrs().to_vec();
+    let mut senders = Vec::new();
+    for (index, links) in [1, 1, 2].into_iter().enumerate() {
+        let links = (0..links).map(|id| LinkConfig::new(id as u32, addrs[id])).collect();
+        let mut config = SenderConfig::new(links);
+        config.latency = Duration::from_millis(1000);
+        config.profile = if index == 2 { Profile::Main } else { Profile::Simple };
+        let (handle, driver) = sender(config).unwrap();
+        tokio::spawn(driver.run());
+        for number in 0..100 {
+            handle.send(Bytes::copy_from_slice(&[index as u8, number])).await.unwrap();
+        }
+        senders.push(handle);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let mut accepted = listener.accept().await.unwrap();
+        let first = accepted.receiver.recv().await.unwrap();
+        let index = first.payload[0];
+        assert_eq!(first.payload[1], 0);
+        for number in 1..100 {
+            let packet = accepted.receiver.recv().await.unwrap();
+            assert_eq!((packet.payload.as_ref(), packet.lost_before), ([index, number].as_ref(), 0));
+        }
+        seen.push((index, accepted));
+    }
+    seen.sort_by_key(|(index, _)| *index);
+    drop(senders);
+    for (expected, (index, mut accepted)) in seen.into_iter().enumerate() {
+        assert_eq!(usize::from(index), expected);
+        assert!(accepted.receiver.recv().await.is_none(), "the sender said goodbye");
+        assert_eq!(accepted.receiver.stats().ssrc, Some(accepted.ssrc));
+    }
+    let error = super::listener(ReceiverConfig::new(vec![loopback()]), 0).unwrap_err();
+    assert!(error.to_string().starts_with("invalid max_streams: 0 streams, 1 to 256"), "{error}");
+}

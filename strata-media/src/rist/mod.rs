@@ -31,6 +31,7 @@ pub mod sender;
 mod sequence;
 mod skew;
 mod stats;
+pub mod streams;
 pub mod tunnel;
 
 pub use error::DecodeError;
@@ -38,3 +39,4 @@ pub use flow::Packet;
 pub use receiver::{NackForm, Receiver, ReceiverConfig};
 pub use sender::{Media, Received, Sender, SenderConfig, SenderCounters};
 pub use stats::{PathStats, ReceiverStats};
+pub use streams::Streams;

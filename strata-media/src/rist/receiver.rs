@@ -4,7 +4,7 @@
 //! when the first has fallen silent and was put out to its end.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -204,6 +204,16 @@ impl Receiver {
         stats
     }
 
+    /// Whether packets of its stream come from this address.
+    pub(super) fn hears(&self, link: usize, ip: IpAddr) -> bool {
+        self.sources.iter().any(|source| source.link == link && source.ip == ip)
+    }
+
+    /// Whether everything that came was put out.
+    pub(super) fn is_empty(&self) -> bool {
+        [&self.current, &self.candidate].into_iter().flatten().all(|flow| flow.held() == 0)
+    }
+
     /// Takes what happened. Then [`Receiver::poll_output`] until it gives a timeout.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
@@ -364,7 +374,7 @@ impl Receiver {
             path.rtcp_packets += 1;
         }
         let stream = self.current.as_ref().map(Flow::ssrc);
-        let known = self.sources.iter().any(|source| source.link == link && source.ip == from.ip());
+        let known = self.hears(link, from.ip());
         let (now, ssrc) = (self.now, self.ssrc);
         let Some(peer) = self.peers.hear(now, link, from) else { return Ok(()) };
         peer.confirmed |= known;

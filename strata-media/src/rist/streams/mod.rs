@@ -1,0 +1,256 @@
+//! Many streams at one set of socket pairs (TR-06-2, appendix C): a [`Receiver`] per stream, told apart by the upper 31
+//! bits of their SSRC. A stream may come from several addresses, as bonded ones do, and an address may send several.
+//!
+//! ```text
+//!                      ┌─ Receiver, SSRC 2 ─┐
+//!  RTP, RTCP ─ SSRC? ──┼─ Receiver, SSRC 6 ─┼──► opened, packets in order, closed
+//!                      └─ …, bounded ───────┘
+//! ```
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::flow::Packet;
+use super::receiver::{self, Input, Receiver, ReceiverConfig};
+use super::rtcp::{self, Compound};
+use super::rtp::{self, Header};
+use super::seed::Seed;
+use super::stats::ReceiverStats;
+
+/// Packets a stream must have sent before it is told of: noise and strays are seldom two of one source.
+const PROBATION: u64 = 2;
+/// One that has not makes room for another after so long.
+const DOUBT: Duration = Duration::from_secs(1);
+/// A stream that is silent for so long, and put out to its end, is over.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The same after it said goodbye.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// How often silence is looked for.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What streams want.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// A stream has come.
+    Opened {
+        /// Its number, from now on.
+        stream: u64,
+        /// Its SSRC, with the retransmission bit 0.
+        ssrc: u32,
+        /// Where its first packet came from.
+        from: SocketAddr,
+    },
+    /// The next packet of a stream, at its time.
+    Packet {
+        /// The stream.
+        stream: u64,
+        /// The packet.
+        packet: Packet,
+    },
+    /// A stream is over; its number does not come again.
+    Closed {
+        /// The stream.
+        stream: u64,
+    },
+    /// Send this datagram from an RTCP port.
+    Transmit {
+        /// The socket pair.
+        link: usize,
+        /// Where to.
+        to: SocketAddr,
+        /// The datagram.
+        data: Vec<u8>,
+    },
+    /// Nothing more until then, or until the next input.
+    Timeout(Instant),
+}
+
+/// All streams, bounded.
+#[derive(Debug)]
+pub struct Streams {
+    config: ReceiverConfig,
+    most: usize,
+    seed: Seed,
+    streams: Vec<Stream>,
+    opened: u64,
+    next_look: Instant,
+    rejected: u64,
+    out: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    number: u64,
+    ssrc: u32,
+    /// Where its first packet came from.
+    from: SocketAddr,
+    receiver: Receiver,
+    packets: u64,
+    heard: Instant,
+    leaving: bool,
+    due: Instant,
+}
+
+impl Stream {
+    fn is_known(&self) -> bool {
+        self.packets >= PROBATION
+    }
+}
+
+impl Streams {
+    /// No streams yet; `most` at a time, each received as `config` says. Its seed is to be random outside of tests.
+    #[must_use]
+    pub fn new(now: Instant, config: ReceiverConfig, most: usize) -> Self {
+        Self {
+            seed: Seed::new(config.seed),
+            config,
+            most,
+            streams: Vec::new(),
+            opened: 0,
+            next_look: now + LOOK,
+            rejected: 0,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// What was counted of a stream; `None` when it is over.
+    #[must_use]
+    pub fn stats(&self, now: Instant, stream: u64) -> Option<ReceiverStats> {
+        Some(self.streams.iter().find(|other| other.number == stream)?.receiver.stats(now))
+    }
+
+    /// Datagrams that were not understood, of no stream, or of one there was no room for.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    /// Takes what happened. Then [`Streams::poll_output`] until it gives a timeout.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        let index = match &input {
+            Input::Rtp { from, data, .. } => self.rtp(now, *from, data),
+            Input::Rtcp { link, from, data } => self.rtcp(*link, from.ip(), data),
+            Input::Timeout => return self.timeout(now),
+        };
+        match index {
+            Some(index) => {
+                self.streams[index].receiver.handle_input(now, input);
+                self.drain(index);
+            }
+            None => self.rejected += 1,
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Output {
+        self.out.pop_front().unwrap_or_else(|| {
+            let due = self.streams.iter().map(|stream| stream.due);
+            Output::Timeout(due.fold(self.next_look, Instant::min))
+        })
+    }
+
+    /// The stream an RTP packet is of, taken up if there is room.
+    fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) -> Option<usize> {
+        let (header, _) = Header::decode(data).ok()?;
+        let ssrc = header.stream();
+        let known = self.streams.iter().position(|stream| stream.ssrc == ssrc);
+        let index = known.or_else(|| self.take_up(now, ssrc, from))?;
+        let stream = &mut self.streams[index];
+        stream.heard = now;
+        stream.packets += 1;
+        if stream.packets == PROBATION {
+            self.out.push_back(Output::Opened { stream: stream.number, ssrc, from: stream.from });
+        }
+        Some(index)
+    }
+
+    fn take_up(&mut self, now: Instant, ssrc: u32, from: SocketAddr) -> Option<usize> {
+        if self.streams.len() >= self.most {
+            let stray = |stream: &Stream| !stream.is_known() && now >= stream.heard + DOUBT;
+            let index = self.streams.iter().position(stray)?;
+            self.streams.swap_remove(index);
+        }
+        let config = ReceiverConfig { seed: self.seed.next(), ..self.config.clone() };
+        self.streams.push(Stream {
+            number: self.opened,
+            ssrc,
+            from,
+            receiver: Receiver::new(now, config),
+            packets: 0,
+            heard: now,
+            leaving: false,
+            due: now,
+        });
+        self.opened += 1;
+        Some(self.streams.len() - 1)
+    }
+
+    /// The stream an RTCP datagram is of: by its SSRC, or else by where RTP came from.
+    fn rtcp(&mut self, link: usize, ip: IpAddr, data: &[u8]) -> Option<usize> {
+        let (mut named, mut leaves) = (None, false);
+        for packet in Compound::parse(data).ok()? {
+            let ssrc = match packet.ok()? {
+                rtcp::Packet::SenderReport { ssrc, .. } | rtcp::Packet::ReceiverReport { ssrc, .. } => ssrc,
+                rtcp::Packet::Bye { ssrc } => {
+                    leaves = true;
+                    ssrc
+                }
+                _ => continue,
+            };
+            named = named.or(self.streams.iter().position(|stream| stream.ssrc == rtp::stream(ssrc)));
+        }
+        if let Some(index) = named.filter(|&index| self.streams[index].receiver.hears(link, ip)) {
+            self.streams[index].leaving |= leaves;
+        }
+        named.or_else(|| self.streams.iter().position(|stream| stream.receiver.hears(link, ip)))
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        for index in 0..self.streams.len() {
+            if self.streams[index].due <= now {
+                self.streams[index].receiver.handle_input(now, Input::Timeout);
+                self.drain(index);
+            }
+        }
+        if now >= self.next_look {
+            self.next_look = now + LOOK;
+            let out = &mut self.out;
+            self.streams.retain(|stream| {
+                let patience = match (stream.is_known(), stream.leaving) {
+                    (false, _) => DOUBT,
+                    (_, true) => FAREWELL,
+                    _ => SILENCE,
+                };
+                let over = now >= stream.heard + patience && stream.receiver.is_empty();
+                if over && stream.is_known() {
+                    out.push_back(Output::Closed { stream: stream.number });
+                }
+                !over
+            });
+        }
+    }
+
+    fn drain(&mut self, index: usize) {
+        let stream = &mut self.streams[index];
+        loop {
+            let output = match stream.receiver.poll_output() {
+                receiver::Output::Transmit { link, to, data } => Output::Transmit { link, to, data },
+                receiver::Output::Packet(packet) if stream.is_known() => {
+                    Output::Packet { stream: stream.number, packet }
+                }
+                // A single one, which nobody was told of.
+                receiver::Output::Packet(_) => continue,
+                receiver::Output::Timeout(at) => {
+                    stream.due = at;
+                    return;
+                }
+            };
+            self.out.push_back(output);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
