@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::Cost;
 use super::link::Link;
 use super::params::SchedulerParams;
 use super::stats::LinkState;
@@ -99,10 +100,9 @@ impl Copies {
         &mut self,
         now: Instant,
         links: &[Link],
-        spared: &[bool],
         params: &SchedulerParams,
     ) -> Option<(u64, usize)> {
-        self.save(now, links, spared, params.redundancy.spare_ratio);
+        self.save(now, links, params.redundancy.spare_ratio);
         let mut index = 0;
         while let Some(waiting) = self.waiting.get(index) {
             let original = waiting.original;
@@ -110,7 +110,7 @@ impl Copies {
                 self.waiting.remove(index);
                 continue;
             }
-            let Some(link) = choose(now, waiting, links, spared) else {
+            let Some(link) = choose(now, waiting, links) else {
                 index += 1;
                 continue;
             };
@@ -143,9 +143,9 @@ impl Copies {
     }
 
     /// Saves what was to spare since the last time.
-    fn save(&mut self, now: Instant, links: &[Link], spared: &[bool], ratio: f64) {
-        let usable = links.iter().zip(spared).filter(|(link, spared)| link.trusted() && !**spared);
-        let capacity: f64 = usable.map(|(link, _)| link.capacity.bps()).sum();
+    fn save(&mut self, now: Instant, links: &[Link], ratio: f64) {
+        let usable = links.iter().filter(|link| link.trusted() && link.cost == Cost::Free);
+        let capacity: f64 = usable.map(|link| link.capacity.bps()).sum();
         let spare = (capacity * USABLE - self.recent(now) / RATE_TIME).max(0.0);
         let time = now.saturating_duration_since(self.saved_at).as_secs_f64();
         let [critical, others] = self.saved;
@@ -171,13 +171,13 @@ fn cost(original: &Original) -> f64 {
 }
 
 /// The link with most to spare of those by which a copy arrives in time, if one has room for it.
-fn choose(now: Instant, waiting: &Waiting, links: &[Link], spared: &[bool]) -> Option<usize> {
+fn choose(now: Instant, waiting: &Waiting, links: &[Link]) -> Option<usize> {
     let roomy = |&index: &usize| {
         let link = &links[index];
         let busy = if link.capacity.is_found() { BUSY } else { BUSY_UNCONFIRMED };
         let well = matches!(link.state, LinkState::Warm | LinkState::Live);
         waiting.on & bit(index) == 0
-            && !spared[index]
+            && link.cost == Cost::Free
             && well
             && link.available()
             && link.load(now) < busy

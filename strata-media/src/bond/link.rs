@@ -21,6 +21,7 @@ use super::delay::Delay;
 use super::flight::{Digest, Flight, Proof};
 use super::loss::LossWindow;
 use super::stats::LinkState;
+use super::{BondLink, Cost};
 use crate::rist::Received;
 
 /// Added to each datagram for the capacity's sake: IPv4 and UDP headers.
@@ -64,6 +65,13 @@ pub(super) struct Link {
     pub(super) error: Option<String>,
     /// Whether it may be used.
     pub(super) enabled: bool,
+    /// When it is used.
+    pub(super) cost: Cost,
+    /// Hint by its user, 0 if there is none.
+    pub(super) weight: u32,
+    cap_bytes: Option<u64>,
+    /// Bytes it was given, RTCP and the headers of the layers below included.
+    spent: u64,
     pub(super) capacity: Capacity,
     pub(super) loss: LossWindow,
     rtt: Option<Rtt>,
@@ -99,11 +107,15 @@ struct Liveness {
 }
 
 impl Link {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, config: &BondLink) -> Self {
         Self {
             state: LinkState::Probe,
             error: None,
             enabled: true,
+            cost: config.cost,
+            weight: config.weight,
+            cap_bytes: config.cap_bytes,
+            spent: 0,
             capacity: Capacity::default(),
             loss: LossWindow::new(now),
             rtt: None,
@@ -117,6 +129,48 @@ impl Link {
         }
     }
 
+    /// Takes what its user says of it.
+    pub(super) fn set_cost(&mut self, config: &BondLink) {
+        (self.cost, self.weight, self.cap_bytes) = (config.cost, config.weight, config.cap_bytes);
+    }
+
+    /// Forgets everything but what its user said, and what it was given.
+    pub(super) fn start_anew(&mut self, now: Instant) {
+        let Self { error, enabled, cost, weight, cap_bytes, spent, .. } =
+            std::mem::replace(self, Self::new(now, &BondLink::default()));
+        (self.error, self.enabled, self.spent) = (error, enabled, spent);
+        (self.cost, self.weight, self.cap_bytes) = (cost, weight, cap_bytes);
+    }
+
+    /// It was given a datagram of so many bytes.
+    pub(super) fn spend(&mut self, len: usize) {
+        self.spent += (len + OVERHEAD) as u64;
+    }
+
+    /// Bytes it was given, headers of the layers below included.
+    pub(super) fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// Whether it has carried all it may.
+    pub(super) fn is_capped(&self) -> bool {
+        self.cap_bytes.is_some_and(|cap| self.spent >= cap)
+    }
+
+    /// That in words.
+    pub(super) fn cap_error(&self) -> Option<String> {
+        let cap = self.cap_bytes.filter(|_| self.is_capped())?;
+        Some(format!("its cap of {cap} bytes is used up"))
+    }
+
+    /// Since when packets are under way whose fate is not known.
+    pub(super) fn under_way_since(&self, now: Instant) -> Option<Instant> {
+        if self.transit.is_some() {
+            return self.flight.oldest().map(|sent| sent.at);
+        }
+        now.checked_sub(self.rtt().unwrap_or(DEFAULT_RTT))
+    }
+
     /// Whether new packets go to it when there is a choice.
     pub(super) fn trusted(&self) -> bool {
         let ramping = self.state == LinkState::Cooldown && self.ramp.is_some();
@@ -126,7 +180,7 @@ impl Link {
 
     /// Whether packets can go to it at all.
     pub(super) fn available(&self) -> bool {
-        self.enabled && self.error.is_none()
+        self.enabled && self.error.is_none() && !self.is_capped()
     }
 
     /// Whether its peer tells what arrives.
@@ -264,6 +318,7 @@ impl Link {
         let load = self.load(now) * LOAD_TIME * self.capacity.bps() + len as f64 * 8.0;
         self.load = (now, load);
         self.busy_until = self.busy_until.max(now) + self.airtime(len);
+        self.spend(len);
         self.loss.sent(now);
         self.last_sent = now;
         self.flight.push(number, repeat, now, (len + OVERHEAD) as u32, queued);
@@ -482,7 +537,7 @@ mod tests {
     /// A link in `state` for 10 s, with answers of 40 ms so far unless it never had one; and the time.
     fn link(state: LinkState) -> (Link, Instant) {
         let start = Instant::now();
-        let mut link = Link::new(start);
+        let mut link = Link::new(start, &BondLink::default());
         let now = start + MS * 10_000;
         if state != LinkState::Probe {
             answer(&mut link, now, 40);

@@ -54,9 +54,31 @@ pub struct BondLink {
     pub id: u32,
     /// Its interface; only a name.
     pub interface: Option<String>,
-    /// Used only when the other links do not suffice.
-    pub backup: bool,
+    /// What it costs to use it.
+    pub cost: Cost,
+    /// Bytes it may carry in all, headers of IP and UDP included, from when it is there; then it is not used any more, and
+    /// says so in [`LinkStats::error`].
+    pub cap_bytes: Option<u64>,
+    /// A hint: links of more weight get more of what may go by any, in proportion, as far as they carry it. 0 is no hint, and
+    /// counts as the mean of the others.
+    pub weight: u32,
 }
+
+/// When a link is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cost {
+    /// As its capacity allows.
+    #[default]
+    Free,
+    /// Only when the others do not suffice. No copies are sent by it beforehand.
+    Backup,
+    /// The same, but every byte costs: last of all, and nothing is sent by it to find out how it is.
+    Metered,
+}
+
+/// Most links of a bond.
+pub const MAX_LINKS: usize = 16;
 
 impl BondConfig {
     /// Links with a latency of 1000 ms and default scheduling.

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::Cost;
 use super::link::Link;
 use super::params::SchedulerParams;
 use super::stats::LinkState;
@@ -25,6 +26,8 @@ const KEEP_WARM: Duration = Duration::from_millis(50);
 const MOST_SKEW: Duration = Duration::from_millis(65);
 /// Added to the expected arrival by a backup link, as a share of the latency: used when others are that far behind.
 const BACKUP_SHARE: u32 = 4;
+/// The same for a metered one: after the backups.
+const METERED_SHARE: u32 = 2;
 
 /// It may take so long until a packet is known to be lost, beside the round trip: the time between two reports.
 const FEEDBACK: Duration = Duration::from_millis(25);
@@ -135,14 +138,8 @@ impl Scheduler {
     }
 
     /// The oldest packet that may be sent now. The caller tells the link before the next call.
-    pub(super) fn next(
-        &mut self,
-        now: Instant,
-        links: &[Link],
-        backup: &[bool],
-        latency: Duration,
-    ) -> Option<Dispatch> {
-        let mut ways = self.ways(now, links, backup, latency);
+    pub(super) fn next(&mut self, now: Instant, links: &[Link], latency: Duration) -> Option<Dispatch> {
+        let mut ways = self.ways(now, links, latency);
         // Without a way, as by the best of those there were.
         let base = ways.iter().map(|way| way.one_way).min();
         let base = base.or_else(|| links.iter().map(Link::one_way).min()).unwrap_or_default();
@@ -225,10 +222,11 @@ impl Scheduler {
         self.discarded += (before - self.queues[UNRELIABLE].len()) as u64;
     }
 
-    fn ways(&self, now: Instant, links: &[Link], backup: &[bool], latency: Duration) -> Vec<Way> {
+    fn ways(&self, now: Instant, links: &[Link], latency: Duration) -> Vec<Way> {
         let queue = queue_of(latency);
         let usable = candidates(links);
         let alone = links.iter().filter(|link| link.available()).count() == 1;
+        let hint = hints(links, &usable);
         let way = |index: usize| {
             let link = &links[index];
             let delay = link.delay(now);
@@ -236,20 +234,35 @@ impl Scheduler {
                 link: index,
                 delay,
                 overdue: link.overdue(now),
-                again: link.arrival(now, Duration::ZERO) - delay
-                    + if backup[index] { latency / BACKUP_SHARE } else { Duration::ZERO },
+                again: link.arrival(now, Duration::ZERO) - delay + reserve(link.cost, latency),
                 one_way: link.one_way(),
                 round: link.round(),
-                load: link.load(now),
+                load: link.load(now) * hint(link.weight),
                 full: link.is_full(now, self.params.max_ahead, queue, alone),
                 exact: link.is_fed_back() || self.params.discard_deadline.is_some(),
-                shares: link.is_fed_back() && !backup[index] && link.state != LinkState::Degraded,
-                idle: if backup[index] { Duration::ZERO } else { link.idle(now) },
+                shares: link.is_fed_back() && link.cost == Cost::Free && link.state != LinkState::Degraded,
+                idle: if link.cost == Cost::Free { link.idle(now) } else { Duration::ZERO },
                 waiting: Duration::ZERO,
             }
         };
         usable.into_iter().map(way).collect()
     }
+}
+
+/// How much later a link of this cost is taken to deliver than it does.
+fn reserve(cost: Cost, latency: Duration) -> Duration {
+    match cost {
+        Cost::Free => Duration::ZERO,
+        Cost::Backup => latency / BACKUP_SHARE,
+        Cost::Metered => latency / METERED_SHARE,
+    }
+}
+
+/// What the load of a link of some weight counts: less for one of more weight than the mean of those that have one.
+fn hints(links: &[Link], usable: &[usize]) -> impl Fn(u32) -> f64 + use<> {
+    let given = usable.iter().map(|&link| links[link].weight).filter(|&weight| weight > 0);
+    let (sum, count) = given.fold((0.0, 0.0), |(sum, count), weight| (sum + f64::from(weight), count + 1.0));
+    move |weight| if weight == 0 { 1.0 } else { sum / count / f64::from(weight) }
 }
 
 /// A link as it is now.

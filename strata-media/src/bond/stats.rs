@@ -55,6 +55,8 @@ pub struct LinkStats {
     pub capacity_confidence: f64,
     /// Bytes of RTP packets sent.
     pub sent_bytes: u64,
+    /// Bytes of RTP and RTCP sent, headers of IP and UDP included: what a cap counts.
+    pub spent_bytes: u64,
     /// RTP packets sent.
     pub sent_packets: u64,
     /// Rate of RTP packets in the last second, bit/s.
@@ -69,7 +71,8 @@ pub struct LinkStats {
     pub in_flight_bytes: u64,
     /// Estimated queueing delay on the link, ms.
     pub queue_ms: f64,
-    /// Why the link cannot be used, such as an interface that does not exist; `None` when it can.
+    /// Why the link cannot be used, such as an interface that does not exist or a cap that is used up; `None` when it
+    /// can.
     pub error: Option<String>,
 }
 

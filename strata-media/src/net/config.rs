@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::error::NetError;
-use crate::bond::SchedulerParams;
+use crate::bond::{Cost, SchedulerParams};
 use crate::rist::tunnel::{self, Psk};
 
 /// How a sender speaks; a receiver understands both.
@@ -109,13 +109,37 @@ pub struct LinkConfig {
     pub source: Option<IpAddr>,
     /// Used only when the other links do not suffice.
     pub backup: bool,
+    /// Every byte costs: used last of all, and nothing is sent by it to find out how it is.
+    pub metered: bool,
+    /// Bytes it may carry in all, headers of IP and UDP included; then it is not used any more.
+    pub cap_bytes: Option<u64>,
+    /// A hint: links of more weight get more, in proportion, as far as they carry it. 0 is no hint.
+    pub weight: u32,
 }
 
 impl LinkConfig {
+    /// When it is used.
+    pub(super) fn cost(&self) -> Cost {
+        match (self.metered, self.backup) {
+            (true, _) => Cost::Metered,
+            (false, true) => Cost::Backup,
+            (false, false) => Cost::Free,
+        }
+    }
+
     /// A link to `remote` over whatever interface the system chooses.
     #[must_use]
     pub fn new(id: u32, remote: SocketAddr) -> Self {
-        Self { id, remote, interface: None, source: None, backup: false }
+        Self {
+            id,
+            remote,
+            interface: None,
+            source: None,
+            backup: false,
+            metered: false,
+            cap_bytes: None,
+            weight: 0,
+        }
     }
 }
 

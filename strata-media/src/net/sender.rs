@@ -13,15 +13,13 @@ use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
 use super::tunnels::Tunnels;
 use crate::bond::sender::{Input, Output};
-use crate::bond::{self, BondConfig, BondLink, BondStats, LinkState, SchedulerParams};
+use crate::bond::{self, BondConfig, BondLink, BondStats, LinkState, MAX_LINKS, SchedulerParams};
 use crate::rist::{extension, gre, tunnel};
 
 /// Largest payload of one packet, bytes: what fits into 1500 with IPv6, UDP and RTP headers.
 const MAX_PAYLOAD: usize = 1440;
 /// The same beside the headers of a tunnel.
 const MAX_TUNNEL_PAYLOAD: usize = MAX_PAYLOAD - gre::MAX_HEADER_LEN - gre::Ports::LEN - extension::LEN;
-/// Most links of a bond.
-const MAX_LINKS: usize = 16;
 /// Payloads on their way to the driver; `send` waits when they are that many.
 const QUEUE: usize = 256;
 /// Commands on their way to the driver.
@@ -238,7 +236,9 @@ impl Running {
         let link = |link: &LinkConfig| BondLink {
             id: link.id,
             interface: link.interface.clone(),
-            backup: link.backup,
+            cost: link.cost(),
+            cap_bytes: link.cap_bytes,
+            weight: link.weight,
         };
         let mut bond_config = BondConfig::new(config.links.iter().map(link).collect(), socket::seed());
         bond_config.latency = config.latency;

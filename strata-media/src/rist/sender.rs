@@ -105,6 +105,16 @@ pub enum Input<'a> {
         /// When it was sent.
         sent_at: Instant,
     },
+    /// There is one more path, or one that is closed or has led elsewhere starts anew.
+    OpenPath {
+        /// The path: one there is or was, or one beyond the last.
+        path: usize,
+    },
+    /// A path is no more; nothing is sent on it.
+    ClosePath {
+        /// The path.
+        path: usize,
+    },
     /// The stream is at its end; paths are told.
     Bye,
     /// The time of [`Output::Timeout`] has come.
@@ -234,6 +244,8 @@ pub struct Sender {
     first_timestamp: u32,
     history: History,
     paths: Vec<Path>,
+    /// For further paths.
+    seed: Seed,
     /// Payload bytes that may be repeated: as many as were given, and no more saved up than are kept. Every copy is
     /// charged, the first when it is asked for, so that nobody can make a sender repeat more than its stream.
     allowance: usize,
@@ -254,6 +266,7 @@ struct Feedback {
 
 #[derive(Debug)]
 struct Path {
+    open: bool,
     echo: Echo,
     /// Whether echo requests are answered; if not, the reports must do.
     echoes: bool,
@@ -273,6 +286,19 @@ struct Question {
 }
 
 impl Path {
+    fn new(now: Instant, seed: u64) -> Self {
+        Self {
+            open: true,
+            echo: Echo::new(seed),
+            echoes: false,
+            next_report: now,
+            reports: 0,
+            feedback: None,
+            last_answer: None,
+            question: None,
+        }
+    }
+
     /// Whether the receiver tells what arrives, now that packets are sent.
     fn is_fed_back(&self, now: Instant) -> bool {
         self.feedback.as_ref().is_some_and(|feedback| now < feedback.at + REPORT_INTERVAL)
@@ -284,20 +310,12 @@ impl Sender {
     #[must_use]
     pub fn new(now: Instant, config: SenderConfig) -> Self {
         let mut seed = Seed::new(config.seed);
-        let path = |seed: u64| Path {
-            echo: Echo::new(seed),
-            echoes: false,
-            next_report: now,
-            reports: 0,
-            feedback: None,
-            last_answer: None,
-            question: None,
-        };
         Self {
             ssrc: seed.next() as u32 & !RETRANSMISSION_BIT,
             first_timestamp: seed.next() as u32,
             history: History::new(seed.next() as u16),
-            paths: (0..config.paths).map(|_| path(seed.next())).collect(),
+            paths: (0..config.paths).map(|_| Path::new(now, seed.next())).collect(),
+            seed,
             epoch: now,
             allowance: MIN_ALLOWANCE,
             counters: SenderCounters::default(),
@@ -330,6 +348,20 @@ impl Sender {
         self.history.len()
     }
 
+    /// Time between two reports of a path from now on.
+    pub(crate) fn set_report_interval(&mut self, interval: Duration) {
+        self.config.report_interval = interval;
+    }
+
+    fn open_path(&mut self, now: Instant, path: usize) {
+        let new = Path::new(now, self.seed.next());
+        if path == self.paths.len() {
+            self.paths.push(new);
+        } else if let Some(path) = self.paths.get_mut(path) {
+            *path = new;
+        }
+    }
+
     /// Keeps packets this long from now on.
     pub fn set_latency(&mut self, latency: Duration) {
         self.config.latency = latency;
@@ -348,6 +380,12 @@ impl Sender {
             Input::Missing { path, number, sent_at } => {
                 self.missing(path, number, sent_at);
             }
+            Input::OpenPath { path } => self.open_path(now, path),
+            Input::ClosePath { path } => {
+                if let Some(path) = self.paths.get_mut(path) {
+                    path.open = false;
+                }
+            }
             Input::Bye => self.bye(),
             Input::Timeout => self.report(now),
         }
@@ -356,7 +394,7 @@ impl Sender {
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Output {
         self.out.pop_front().unwrap_or_else(|| {
-            let next = self.paths.iter().map(|path| path.next_report).min();
+            let next = self.paths.iter().filter(|path| path.open).map(|path| path.next_report).min();
             Output::Timeout(next.unwrap_or(self.epoch + Duration::from_secs(u32::MAX.into())))
         })
     }
@@ -424,7 +462,8 @@ impl Sender {
 
     fn push(&mut self, now: Instant, payload: Bytes) {
         // The receiver's latency starts with the first arrival, half a round trip later.
-        let way = self.paths.iter().filter_map(|path| path.echo.srtt()).max().unwrap_or_default();
+        let open = self.paths.iter().filter(|path| path.open);
+        let way = open.filter_map(|path| path.echo.srtt()).max().unwrap_or_default();
         if let Some(oldest) = now.checked_sub(self.config.latency + way) {
             self.history.expire(oldest);
         }
@@ -459,7 +498,7 @@ impl Sender {
     }
 
     fn bye(&mut self) {
-        for path in 0..self.paths.len() {
+        for path in (0..self.paths.len()).filter(|&path| self.paths[path].open) {
             let mut writer = Writer::new();
             writer.receiver_report(self.ssrc, None);
             writer.source_description(self.ssrc, &self.config.cname);
@@ -472,7 +511,9 @@ impl Sender {
     /// reports and echoes are for, so that it gets fewer of them.
     fn report(&mut self, now: Instant) {
         let (ntp, timestamp) = (self.ntp(now), self.timestamp(now));
-        for (index, path) in self.paths.iter_mut().enumerate().filter(|(_, path)| path.next_report <= now) {
+        for (index, path) in
+            self.paths.iter_mut().enumerate().filter(|(_, path)| path.open && path.next_report <= now)
+        {
             path.reports = path.reports.saturating_add(1);
             let starting = path.echo.srtt().is_none() && path.reports < START_REPORTS;
             let fed_back = path.is_fed_back(now);
@@ -507,7 +548,7 @@ impl Sender {
     }
 
     fn rtcp(&mut self, now: Instant, path: usize, data: &[u8]) -> Result<(), DecodeError> {
-        if path >= self.paths.len() {
+        if !self.paths.get(path).is_some_and(|path| path.open) {
             return Ok(());
         }
         let compound = Compound::parse(data)?;

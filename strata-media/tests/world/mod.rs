@@ -35,6 +35,8 @@ pub struct World {
     pub start: Instant,
     pub now: Instant,
     pub links: Vec<(Link<Datagram>, Link<Datagram>)>,
+    /// How often the sender's address on a link has changed.
+    pub moved: Vec<u8>,
     pub streams: Vec<Stream>,
 }
 
@@ -197,6 +199,7 @@ impl World {
             start,
             now: start,
             links: links.iter().enumerate().map(link).collect(),
+            moved: vec![0; links.len()],
             streams: vec![Stream::new(start, seed, links.len(), bps, latency, change)],
         }
     }
@@ -232,8 +235,13 @@ impl World {
 
     /// Gives the sender other parameters.
     pub fn schedule(&mut self, params: SchedulerParams) -> &mut Self {
+        self.tell(bond_sender::Input::Scheduler(params))
+    }
+
+    /// Tells the sender something of its links.
+    pub fn tell(&mut self, input: bond_sender::Input<'_>) -> &mut Self {
         let now = self.now;
-        self.sender.handle_input(now, bond_sender::Input::Scheduler(params));
+        self.sender.handle_input(now, input);
         self.poll_sender(0);
         self
     }
@@ -339,7 +347,8 @@ impl World {
         for link in 0..self.links.len() {
             while let Some(arrived) = self.links[link].0.poll(self.now) {
                 let Datagram { stream, rtcp, data } = arrived.packet;
-                let from = SocketAddr::from(([10, 0, 0, link as u8], if rtcp { 6001 } else { 6000 }));
+                let from =
+                    SocketAddr::from(([10, 0, self.moved[link], link as u8], if rtcp { 6001 } else { 6000 }));
                 let input = if rtcp {
                     rist_receiver::Input::Rtcp { link, from, data: &data }
                 } else {

@@ -1,5 +1,8 @@
 //! The bonding machine: a [`crate::rist::Sender`], its links, and the scheduler between them.
 
+mod links;
+mod stats;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -9,10 +12,11 @@ use super::copies::{Copies, Original};
 use super::link::Link;
 use super::priority::Priorities;
 use super::scheduler::{Dispatch, Scheduler, Waiting, candidates};
-use super::stats::{BondStats, LinkState, LinkStats, Rate};
-use super::{BondConfig, SchedulerParams};
+use super::stats::LinkState;
+use super::{BondConfig, BondLink, Cost, SchedulerParams};
 use crate::rist::{self, Media, sender as rist_sender};
 use crate::ts::Priority;
+use stats::Counts;
 
 /// Time between two reports of a link, when there are several: their echoes show which is alive.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
@@ -26,6 +30,8 @@ const LOSSY: f64 = 0.05;
 /// A link that its peer reports on gets a packet at least this often: 4 in a second are less than 1 % of a stream of
 /// 5 Mbit/s.
 const IDLE: Duration = Duration::from_millis(250);
+/// The same for a link that its peer, which reports on others, has not reported on yet.
+const NEW: Duration = Duration::from_millis(20);
 /// It may take so long until a packet is known to be lost, beside the round trip.
 const FEEDBACK: Duration = Duration::from_millis(50);
 /// The first packet is sent again so long after it: were it lost, the receiver could not know that there was one.
@@ -60,6 +66,23 @@ pub enum Input<'a> {
         link: usize,
         /// Whether it is to be used.
         enabled: bool,
+    },
+    /// There is one more link, or what is known of its cost has changed.
+    Link {
+        /// Its place: that of a link there is, or of one that was removed, or one beyond the last.
+        link: usize,
+        /// What it is.
+        config: BondLink,
+    },
+    /// A link is no more; its place may be taken by another one. What it had under way goes by the others.
+    Remove {
+        /// The link, by its place.
+        link: usize,
+    },
+    /// A link has another address: what was known of it no longer holds, and what it had under way goes by the others.
+    Readdress {
+        /// The link, by its place.
+        link: usize,
     },
     /// Other latency.
     Latency(Duration),
@@ -99,7 +122,8 @@ pub struct Sender {
     config: BondConfig,
     flow: rist::Sender,
     links: Vec<Link>,
-    backup: Vec<bool>,
+    /// Places that no link has.
+    removed: Vec<bool>,
     counts: Vec<Counts>,
     scheduler: Scheduler,
     copies: Copies,
@@ -118,16 +142,6 @@ pub struct Sender {
     out: VecDeque<Output>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    packets: u64,
-    bytes: u64,
-    lost: u64,
-    retransmitted: u64,
-    copied: u64,
-    rate: Rate,
-}
-
 impl Sender {
     /// A bond that starts at `now`.
     #[must_use]
@@ -140,8 +154,8 @@ impl Sender {
         }
         Self {
             flow: rist::Sender::new(now, flow),
-            links: config.links.iter().map(|_| Link::new(now)).collect(),
-            backup: config.links.iter().map(|link| link.backup).collect(),
+            links: config.links.iter().map(|config| Link::new(now, config)).collect(),
+            removed: vec![false; config.links.len()],
             counts: config.links.iter().map(|_| Counts::default()).collect(),
             scheduler: Scheduler::new(config.scheduler.clone()),
             copies: Copies::new(now),
@@ -189,6 +203,9 @@ impl Sender {
                     link.enabled = enabled;
                 }
             }
+            Input::Link { link, config } => self.set_link(link, config),
+            Input::Remove { link } => self.remove_link(link),
+            Input::Readdress { link } => self.readdress_link(link),
             Input::Latency(latency) => {
                 self.config.latency = latency;
                 self.flow.set_latency(latency);
@@ -248,7 +265,10 @@ impl Sender {
                         self.scheduler.push(number, waiting);
                     }
                 }
+                // A link whose cap is used up gets nothing at all.
+                rist_sender::Output::Rtcp { path, .. } if self.links[path].is_capped() => {}
                 rist_sender::Output::Rtcp { path, data } => {
+                    self.links[path].spend(data.len());
                     self.out.push_back(Output::Rtcp { link: path, data });
                 }
                 rist_sender::Output::Heard { path } => self.links[path].heard(self.now),
@@ -356,7 +376,7 @@ impl Sender {
     fn dispatch_copies(&mut self) {
         loop {
             let params = self.scheduler.params();
-            let next = self.copies.next(self.now, &self.links, &self.backup, params);
+            let next = self.copies.next(self.now, &self.links, params);
             let Some((number, link)) = next else { return };
             if let Some(media) = self.flow.copy(number) {
                 self.hand_over(number, link, false, media);
@@ -368,7 +388,7 @@ impl Sender {
 
     fn dispatch_waiting(&mut self) {
         while self.scheduler.len() > 0 {
-            let next = self.scheduler.next(self.now, &self.links, &self.backup, self.config.latency);
+            let next = self.scheduler.next(self.now, &self.links, self.config.latency);
             let Some(dispatch) = next else { return };
             if !dispatch.repeat && self.copy_to_idle(dispatch) {
                 self.send_copy(dispatch.number, dispatch.link);
@@ -401,13 +421,23 @@ impl Sender {
     fn copy_to_idle(&mut self, dispatch: Dispatch) -> bool {
         let mut copied = false;
         for link in candidates(&self.links) {
-            let state = &self.links[link];
-            if link != dispatch.link && state.is_fed_back() && state.idle(self.now) >= IDLE {
+            if link != dispatch.link && self.wants_copy(link, dispatch.link) {
                 self.send_copy(dispatch.number, link);
                 copied = true;
             }
         }
         copied
+    }
+
+    /// Whether a link beside the one that a packet goes by is idle for so long that it should have one too. Of a new one
+    /// among others whose peer tells what arrives, nothing is told before something arrives by it.
+    fn wants_copy(&self, link: usize, beside: usize) -> bool {
+        let state = &self.links[link];
+        let patience = if state.is_fed_back() { IDLE } else { NEW };
+        // At the start of a stream the first word of all links is still on its way.
+        let started = self.first_payload.is_some_and(|first| self.now >= first + UNPROVEN);
+        let told = state.is_fed_back() || started && self.links[beside].is_fed_back();
+        told && state.cost != Cost::Metered && state.idle(self.now) >= patience
     }
 
     fn tick(&mut self) {
@@ -455,51 +485,6 @@ impl Sender {
             && let Some(media) = self.flow.take_unasked(self.now, number, link, true)
         {
             self.transmit(number, link, true, media);
-        }
-    }
-
-    /// What was counted and estimated.
-    #[must_use]
-    pub fn stats(&self, now: Instant) -> BondStats {
-        let flow = self.flow.counters();
-        let usable = candidates(&self.links);
-        BondStats {
-            packets: flow.packets,
-            payload_bytes: flow.bytes,
-            critical: self.priorities.critical,
-            retransmitted: self.counts.iter().map(|counts| counts.retransmitted).sum(),
-            copied: self.counts.iter().map(|counts| counts.copied).sum(),
-            requested: flow.requested,
-            refused: flow.refused,
-            discarded: self.scheduler.discarded,
-            pending: self.scheduler.len() as u64,
-            pending_ms: self.scheduler.wait(now).as_secs_f64() * 1e3,
-            capacity_bps: usable.iter().map(|&link| self.links[link].capacity.bps() as u64).sum(),
-            rejected_datagrams: flow.rejected,
-            links: (0..self.links.len()).map(|index| self.link_stats(index)).collect(),
-        }
-    }
-
-    fn link_stats(&self, index: usize) -> LinkStats {
-        let (link, counts, config) = (&self.links[index], &self.counts[index], &self.config.links[index]);
-        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
-        LinkStats {
-            id: config.id,
-            interface: config.interface.clone(),
-            state: if link.available() { link.state } else { LinkState::Dead },
-            rtt_ms: link.rtt().map_or(0.0, ms),
-            loss_rate: link.loss.rate(),
-            capacity_bps: link.capacity.bps() as u64,
-            capacity_confidence: link.capacity.confidence(self.now),
-            sent_bytes: counts.bytes,
-            sent_packets: counts.packets,
-            sent_bps: counts.rate.bps(),
-            lost: counts.lost,
-            retransmitted: counts.retransmitted,
-            copied: counts.copied,
-            in_flight_bytes: link.in_flight_bytes(),
-            queue_ms: ms(link.queue()),
-            error: link.error.clone(),
         }
     }
 }

@@ -1,0 +1,69 @@
+//! What a bond counts and estimates, for who asks.
+
+use std::time::{Duration, Instant};
+
+use super::super::scheduler::candidates;
+use super::super::stats::{BondStats, LinkState, LinkStats, Rate};
+use super::Sender;
+
+/// What is counted per link.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) lost: u64,
+    pub(super) retransmitted: u64,
+    pub(super) copied: u64,
+    pub(super) rate: Rate,
+}
+
+impl Sender {
+    /// What was counted and estimated.
+    #[must_use]
+    pub fn stats(&self, now: Instant) -> BondStats {
+        let flow = self.flow.counters();
+        let usable = candidates(&self.links);
+        BondStats {
+            packets: flow.packets,
+            payload_bytes: flow.bytes,
+            critical: self.priorities.critical,
+            retransmitted: self.counts.iter().map(|counts| counts.retransmitted).sum(),
+            copied: self.counts.iter().map(|counts| counts.copied).sum(),
+            requested: flow.requested,
+            refused: flow.refused,
+            discarded: self.scheduler.discarded,
+            pending: self.scheduler.len() as u64,
+            pending_ms: self.scheduler.wait(now).as_secs_f64() * 1e3,
+            capacity_bps: usable.iter().map(|&link| self.links[link].capacity.bps() as u64).sum(),
+            rejected_datagrams: flow.rejected,
+            links: (0..self.links.len())
+                .filter(|&index| !self.removed[index])
+                .map(|index| self.link_stats(index))
+                .collect(),
+        }
+    }
+
+    fn link_stats(&self, index: usize) -> LinkStats {
+        let (link, counts, config) = (&self.links[index], &self.counts[index], &self.config.links[index]);
+        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+        LinkStats {
+            id: config.id,
+            interface: config.interface.clone(),
+            state: if link.available() { link.state } else { LinkState::Dead },
+            rtt_ms: link.rtt().map_or(0.0, ms),
+            loss_rate: link.loss.rate(),
+            capacity_bps: link.capacity.bps() as u64,
+            capacity_confidence: link.capacity.confidence(self.now),
+            sent_bytes: counts.bytes,
+            sent_packets: counts.packets,
+            sent_bps: counts.rate.bps(),
+            lost: counts.lost,
+            retransmitted: counts.retransmitted,
+            copied: counts.copied,
+            in_flight_bytes: link.in_flight_bytes(),
+            queue_ms: ms(link.queue()),
+            error: link.error.clone().or_else(|| link.cap_error()),
+            spent_bytes: link.spent(),
+        }
+    }
+}
