@@ -13,6 +13,7 @@
 //! queue, capacity and liveness. With any other, round-trip time and liveness come from echoes, loss from which link
 //! a packet asked for again was sent on, capacity from queues.
 
+mod adaptation;
 mod capacity;
 mod copies;
 mod delay;
@@ -27,6 +28,7 @@ mod stats;
 
 use std::time::Duration;
 
+pub use adaptation::{Adaptation, AdaptationParams};
 pub use params::{CriticalBroadcast, Mode, ParamsError, Redundancy, SchedulerParams, Storm};
 pub use sender::Sender;
 pub use stats::{BondStats, LinkState, LinkStats};

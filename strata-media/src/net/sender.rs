@@ -27,7 +27,7 @@ const COMMANDS: usize = 64;
 /// Payloads taken at a time.
 const BATCH: usize = 64;
 /// How often statistics are published.
-const STATS_INTERVAL: Duration = Duration::from_millis(100);
+const STATS_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the sockets of a dead or broken link are opened anew: its address may have changed.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -49,6 +49,9 @@ impl SendConfig {
         if !(50..=200_000).contains(&self.encoder.bitrate_kbps) {
             return bad("encoder.bitrate_kbps", "expected 50 to 200000 kbit/s");
         }
+        if self.encoder.min_bitrate_kbps.is_some_and(|least| least > self.encoder.bitrate_kbps) {
+            return bad("encoder.min_bitrate_kbps", "expected no more than encoder.bitrate_kbps");
+        }
         if self.encoder.keyint_max == Some(0) {
             return bad("encoder.keyint_max", "expected at least 1 picture");
         }
@@ -114,8 +117,12 @@ impl fmt::Debug for Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Encoder {
-    /// Video bitrate, kbit/s.
+    /// Video bitrate, kbit/s; the most, when it follows the links.
     pub bitrate_kbps: u32,
+    /// Encode less when the links carry less, and more again when they do. Without effect on pictures that pass through.
+    pub adaptive: bool,
+    /// The least video bitrate, kbit/s, as long as the links can carry that; a tenth of `bitrate_kbps` when absent.
+    pub min_bitrate_kbps: Option<u32>,
     /// Encode without looking ahead, for the least delay.
     pub zerolatency: bool,
     /// Most pictures between two keyframes; two seconds of them when absent.
@@ -125,9 +132,16 @@ pub struct Encoder {
 }
 
 impl Default for Encoder {
-    /// 4000 kbit/s, zero latency, hardware if there is one.
+    /// 4000 kbit/s or what the links carry, zero latency, hardware if there is one.
     fn default() -> Self {
-        Self { bitrate_kbps: 4000, zerolatency: true, keyint_max: None, hardware: true }
+        Self {
+            bitrate_kbps: 4000,
+            adaptive: true,
+            min_bitrate_kbps: None,
+            zerolatency: true,
+            keyint_max: None,
+            hardware: true,
+        }
     }
 }
 

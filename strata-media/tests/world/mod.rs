@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use strata_media::bond::{self, BondConfig, BondLink, SchedulerParams, sender as bond_sender};
+use strata_media::bond::{self, Adaptation, BondConfig, BondLink, SchedulerParams, sender as bond_sender};
 use strata_media::rist::{self, ReceiverStats, receiver as rist_receiver};
 use strata_media::testing::netem::{Config, Link, Packet};
 
@@ -57,6 +57,9 @@ pub struct Stream {
     pub content: Option<fn(u64) -> Vec<u8>>,
     /// Numbers that were reported lost.
     pub lost: Vec<u64>,
+    /// Sets the rate of the source, every 50 ms.
+    pub adaptation: Option<Adaptation>,
+    next_adaptation: Instant,
     interval: Duration,
     next_payload: Instant,
     sender_due: Instant,
@@ -144,7 +147,9 @@ impl Stream {
             held_back: Duration::ZERO,
             content: None,
             lost: Vec::new(),
-            interval: Duration::from_nanos(PAYLOAD as u64 * 8 * 1_000_000_000 / bps),
+            adaptation: None,
+            next_adaptation: now,
+            interval: interval(bps),
             next_payload: now,
             sender_due: now,
             receiver_due: now,
@@ -167,6 +172,11 @@ impl Stream {
             seed,
         }
     }
+}
+
+/// Time between two payloads.
+fn interval(bps: u64) -> Duration {
+    Duration::from_nanos(PAYLOAD as u64 * 8 * 1_000_000_000 / bps)
 }
 
 fn bond(seed: u64, links: usize, latency: Duration) -> BondConfig {
@@ -326,6 +336,10 @@ impl World {
 
     fn give(&mut self, index: usize) {
         let stream = &mut self.streams[index];
+        if let Some(adaptation) = stream.adaptation.as_mut().filter(|_| self.now >= stream.next_adaptation) {
+            let target = adaptation.handle_stats(self.now, &stream.sender.stats(self.now));
+            (stream.interval, stream.next_adaptation) = (interval(target), self.now + MS * 50);
+        }
         if stream.patience.is_some_and(|patience| stream.sender.wait(self.now) >= patience) {
             stream.next_payload = self.now + MS;
             stream.held_back += MS;

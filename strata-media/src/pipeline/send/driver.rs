@@ -16,6 +16,7 @@ use super::super::element::{BUS_QUEUE, BusEvent, play, watch};
 use super::super::error::PipelineError;
 use super::super::probe::MediaInfo;
 use super::graph::Graph;
+use super::rate::VideoRate;
 use super::reader::{Reader, Tracks, is_end};
 use super::{EndReason, Ended, SendEvent, SendStats, encoder};
 use crate::net::{Sender, SenderDriver, SenderUpdate};
@@ -30,6 +31,9 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Where the time line of pictures that pass through starts: they may have decoding times before their first picture.
 const PASSTHROUGH_START: i64 = 200_000_000;
+
+/// How often the encoder may follow the links: statistics come as often.
+const FOLLOW: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) enum Command {
@@ -78,6 +82,7 @@ struct Stream {
     config: SendConfig,
     media: MediaInfo,
     running: Running,
+    rate: VideoRate,
     commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::Sender<SendEvent>,
     started: Option<Instant>,
@@ -100,12 +105,14 @@ impl SendDriver {
         events: mpsc::Sender<SendEvent>,
     ) -> Result<Self, PipelineError> {
         let running = Running::build(&config, &media, video_encoder)?;
-        let measured = (0, Instant::now());
+        let now = Instant::now();
+        let (measured, rate) = ((0, now), VideoRate::new(now, &config.encoder));
         let (started, stopping, pending) = (None, None, None);
         let stream = Stream {
             config,
             media,
             running,
+            rate,
             commands,
             events,
             started,
@@ -167,6 +174,13 @@ impl Running {
         Ok(())
     }
 
+    /// Tells the encoder, when there is one.
+    fn set_bitrate(&self, kbps: u32) {
+        if let Some(element) = &self.graph.0.encoder {
+            encoder::set_bitrate(element, kbps);
+        }
+    }
+
     /// Ends the source, so that the end travels through the graph.
     fn finish(&mut self) {
         match &self.tracks {
@@ -183,6 +197,8 @@ impl Stream {
         self.running.start(&self.config.source)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.tick().await;
+        let mut follow = tokio::time::interval(FOLLOW);
+        follow.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let deadline = self.stopping.map_or_else(far_away, |at| at + STOP_TIMEOUT);
             tokio::select! {
@@ -194,6 +210,7 @@ impl Stream {
                 }
                 command = self.commands.recv() => self.command(command.unwrap_or(Command::Stop), sender),
                 _ = tick.tick() => self.stats(sender),
+                _ = follow.tick() => self.follow(sender),
                 () = tokio::time::sleep_until(deadline.into()), if self.stopping.is_some() => {
                     self.tell(SendEvent::Warning("the pipeline did not end in time and was cut off".into()));
                     return Ok(EndReason::Stopped);
@@ -260,6 +277,7 @@ impl Stream {
         let software = encoder::choose_video(false)?;
         self.tell(SendEvent::Warning(format!("{factory} failed ({error}), going on with {software}")));
         self.running = Running::build(&self.config, &self.media, software)?;
+        self.running.set_bitrate(self.rate.kbps());
         self.running.start(&self.config.source)
     }
 
@@ -267,9 +285,8 @@ impl Stream {
         match command {
             Command::Bitrate(kbps) => {
                 self.config.encoder.bitrate_kbps = kbps;
-                if let Some(element) = &self.running.graph.0.encoder {
-                    encoder::set_bitrate(element, kbps);
-                }
+                let kbps = self.rate.set(&self.config.encoder);
+                self.running.set_bitrate(kbps);
             }
             Command::Update(update) => {
                 if let Err(error) = sender.update(update) {
@@ -282,6 +299,13 @@ impl Stream {
                 self.running.finish();
             }
             Command::Stop => {}
+        }
+    }
+
+    /// Lets the encoder follow the links.
+    fn follow(&mut self, sender: &Sender) {
+        if let Some(kbps) = self.rate.follow(Instant::now(), &sender.stats(), &self.config.encoder) {
+            self.running.set_bitrate(kbps);
         }
     }
 
@@ -312,7 +336,7 @@ impl Stream {
         let stats = SendStats {
             uptime: self.uptime(now),
             encoder_kbps: u32::try_from(encoded.saturating_sub(before) * 8 / ms).unwrap_or(u32::MAX),
-            target_kbps: self.config.encoder.bitrate_kbps,
+            target_kbps: self.rate.kbps(),
             bytes: self.bytes,
             bond: sender.stats(),
         };

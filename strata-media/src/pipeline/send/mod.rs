@@ -3,6 +3,7 @@
 mod driver;
 mod encoder;
 mod graph;
+mod rate;
 mod reader;
 mod timeline;
 
@@ -35,7 +36,8 @@ pub struct SendHandle {
 }
 
 impl SendHandle {
-    /// Changes the video bitrate, kbit/s, from the next picture on. Without effect on pictures that pass through.
+    /// Changes the video bitrate, kbit/s, from the next picture on; where the encoder follows the links, its most.
+    /// Without effect on pictures that pass through.
     ///
     /// # Errors
     /// [`PipelineError::Config`] when it is out of range, [`PipelineError::Closed`] when the driver has ended.
@@ -101,7 +103,7 @@ pub struct SendStats {
     pub uptime: Duration,
     /// Video that was encoded, or passed through, in the last second, kbit/s.
     pub encoder_kbps: u32,
-    /// Video that was asked for, kbit/s.
+    /// Video that is asked of the encoder now, kbit/s.
     pub target_kbps: u32,
     /// Bytes of transport stream given to the bond.
     pub bytes: u64,
