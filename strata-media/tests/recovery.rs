@@ -55,7 +55,7 @@ fn little_loss_is_repaired_within_115_ms() {
 
 #[test]
 fn both_forms_of_request_do() {
-    for nack in [NackForm::Range, NackForm::Bitmask] {
+    for nack in [NackForm::Auto, NackForm::Range, NackForm::Bitmask] {
         let lossy = Config { loss: Loss::bursts(0.03, 4.0), ..link() };
         let mut world = World::with(8, &[lossy], STREAM, SECOND, |config| config.nack = nack);
         world.run(SECOND * 30).drain(SECOND * 3);

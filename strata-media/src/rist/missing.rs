@@ -12,6 +12,9 @@ const URGENT_REQUESTS: u16 = 3;
 /// Entries in one request (TR-06-1, 5.3.2: 16 or fewer are recommended).
 pub(super) const MAX_ENTRIES: usize = 16;
 
+/// Packets one bitmask tells of, its first number included (RFC 4585, 6.2.1).
+pub(super) const MASKED: usize = 17;
+
 /// The missing packets of a stream, by number.
 #[derive(Debug, Default)]
 pub(super) struct Missing {

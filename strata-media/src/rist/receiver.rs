@@ -47,8 +47,12 @@ const MAX_FEEDBACK: usize = 1200;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NackForm {
-    /// RIST's own packet: first number and how many more.
+    /// Bitmasks to several links of a sender that is none of Strata's, ranges to others, and where masks do not
+    /// suffice. GStreamer's `ristsink` takes a range, whatever link it came by, for the one added last: what was lost
+    /// on others would not come again.
     #[default]
+    Auto,
+    /// RIST's own packet: first number and how many more.
     Range,
     /// RFC 4585: first number and a mask of the next 16.
     Bitmask,
@@ -81,7 +85,7 @@ impl ReceiverConfig {
             links,
             latency: Duration::from_millis(1000),
             reorder: None,
-            nack: NackForm::Range,
+            nack: NackForm::Auto,
             cname: "strata".to_owned(),
             seed,
         }
@@ -525,8 +529,8 @@ impl Receiver {
             write(&mut writer);
             writer.finish()
         };
-        match self.config.nack {
-            NackForm::Range => losses
+        match self.nack_form(losses) {
+            NackForm::Auto | NackForm::Range => losses
                 .chunks(MAX_ENTRIES)
                 .map(|losses| compound(&|writer| writer.range_nack(media, losses)))
                 .collect(),
@@ -535,5 +539,15 @@ impl Receiver {
                 .map(|entries| compound(&|writer| writer.bitmask_nack(self.ssrc, media, entries)))
                 .collect(),
         }
+    }
+    fn nack_form(&self, losses: &[Loss]) -> NackForm {
+        if self.config.nack != NackForm::Auto {
+            return self.config.nack;
+        }
+        let several = self.peers.confirmed().count() > 1;
+        let foreign = !self.peers.confirmed().any(|peer| peer.takes_feedback);
+        let masks: usize = losses.iter().map(|run| usize::from(run.additional) / missing::MASKED + 1).sum();
+        let fit = masks <= MAX_ENTRIES * MAX_REQUEST_DATAGRAMS;
+        if several && foreign && fit { NackForm::Bitmask } else { NackForm::Range }
     }
 }

@@ -1,0 +1,75 @@
+//! In which form a receiver asks for what is missing.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use strata_media::rist::receiver::{Input, Output};
+use strata_media::rist::rtcp::{TAKES_FEEDBACK, Writer};
+use strata_media::rist::rtp::Header;
+use strata_media::rist::{Receiver, ReceiverConfig};
+
+const MS: Duration = Duration::from_millis(1);
+const SSRC: u32 = 0x1000;
+
+/// What a sender's links ask of a receiver.
+#[derive(Default, Debug, PartialEq)]
+struct Asked {
+    ranges: usize,
+    masks: usize,
+}
+
+/// A stream by so many links, with `missing` packets less from 20 on, until it has gone on for a while.
+fn asked(links: usize, is_strata: bool, missing: u16) -> Asked {
+    #[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
+    let start = Instant::now();
+    let mut receiver = Receiver::new(start, ReceiverConfig::new(links, 1));
+    let from = |link: usize, port| SocketAddr::from(([10, 0, 0, link as u8 + 1], port));
+    let mut asked = Asked::default();
+    for number in (0..20).chain(20 + missing..120 + missing) {
+        let (now, link) = (start + MS * u32::from(number), usize::from(number) % links);
+        let timestamp = u32::from(number) * 90;
+        let header = Header { marker: false, payload_type: 33, sequence: number, timestamp, ssrc: SSRC };
+        let mut data = header.encode().to_vec();
+        data.extend([0x47; 188]);
+        receiver.handle_input(now, Input::Rtp { link, from: from(link, 6000), data: Bytes::from(data) });
+        let mut writer = Writer::new();
+        writer.receiver_report(SSRC, None);
+        writer.source_description(SSRC, "sender");
+        if is_strata {
+            writer.capabilities(SSRC, TAKES_FEEDBACK);
+        }
+        let data = writer.finish();
+        receiver.handle_input(now, Input::Rtcp { link, from: from(link, 6001), data: &data });
+        loop {
+            match receiver.poll_output() {
+                Output::Transmit { data, .. } => count(&data, &mut asked),
+                Output::Packet(_) => {}
+                _ => break,
+            }
+        }
+    }
+    asked
+}
+
+/// Looks at the bytes: decoded, both are the same.
+fn count(mut compound: &[u8], asked: &mut Asked) {
+    while let [first, packet_type, l0, l1, ..] = *compound {
+        match (packet_type, first & 0x1f) {
+            (204, 0) => asked.ranges += 1,
+            (205, 1) => asked.masks += 1,
+            _ => {}
+        }
+        compound = &compound[4 * (usize::from(u16::from_be_bytes([l0, l1])) + 1)..];
+    }
+}
+
+#[test]
+fn several_links_of_another_make_are_asked_by_masks() {
+    let Asked { ranges: 0, masks: 1.. } = asked(2, false, 3) else { panic!("GStreamer hears no ranges") };
+    let Asked { ranges: 1.., masks: 0 } = asked(2, true, 3) else { panic!("ranges are shorter") };
+    let Asked { ranges: 1.., masks: 0 } = asked(1, false, 3) else { panic!("one link hears ranges") };
+    // 128 masks of 17.
+    let Asked { ranges: 0, masks: 1.. } = asked(2, false, 2176) else { panic!("masks suffice") };
+    let Asked { ranges: 1.., masks: 0 } = asked(2, false, 2177) else { panic!("masks do not suffice") };
+}
