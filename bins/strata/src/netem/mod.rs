@@ -2,6 +2,7 @@
 
 mod units;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,10 @@ pub(crate) struct Netem {
     /// Impair only clients → forward; answers pass with the delay alone
     #[arg(long)]
     up_only: bool,
+    /// Address that packets are passed on from. Who tells links apart by their source, as librist does with the Simple
+    /// Profile, needs another one for each
+    #[arg(long, value_name = "IP")]
+    source: Option<IpAddr>,
     /// Same seed, same dice
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -90,6 +95,7 @@ Exit codes:
 pub(crate) async fn run(args: Netem, signals: &mut Signals) -> Result<End, Failure> {
     let mut config = RelayConfig::new(args.maps.concat(), link(&args)?);
     config.seed = args.seed;
+    config.source = args.source;
     if args.trace.is_some() || args.up_only {
         config.down = Config { trace: None, rate_bps: None, ..config.down };
     }

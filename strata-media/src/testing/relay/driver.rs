@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -101,6 +101,7 @@ pub struct RelayDriver {
 #[derive(Debug)]
 struct Port {
     mapping: Mapping,
+    source: Option<IpAddr>,
     listen: UdpSocket,
     /// The same socket, for sending: tokio's refuses until the reactor has seen it once.
     answer: std::net::UdpSocket,
@@ -126,7 +127,7 @@ impl RelayDriver {
             let address = mapping.listen;
             let bound = std::net::UdpSocket::bind(address).and_then(both_ways);
             let (listen, answer) = bound.map_err(|source| RelayError::Bind { address, source })?;
-            ports.push(Port { mapping, listen, answer, clients: HashMap::new() });
+            ports.push(Port { mapping, source: config.source, listen, answer, clients: HashMap::new() });
         }
         let (max_clients, client_idle) = (config.max_clients, config.client_idle);
         Ok(Self { ports, shared, wake, max_clients, client_idle, buffer: vec![0; MAX_DATAGRAM] })
@@ -248,7 +249,7 @@ impl Port {
         if self.clients.len() >= max_clients {
             return false;
         }
-        let Ok((socket, forward)) = forward_socket(self.mapping.forward) else { return false };
+        let Ok((socket, forward)) = forward_socket(self.source, self.mapping.forward) else { return false };
         self.clients.insert(client, Client { socket, forward, last_used: now });
         true
     }
@@ -264,9 +265,12 @@ impl Port {
     }
 }
 
-fn forward_socket(forward: SocketAddr) -> io::Result<(UdpSocket, std::net::UdpSocket)> {
+fn forward_socket(
+    source: Option<IpAddr>,
+    forward: SocketAddr,
+) -> io::Result<(UdpSocket, std::net::UdpSocket)> {
     let any = if forward.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = std::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
+    let socket = std::net::UdpSocket::bind(SocketAddr::new(source.unwrap_or(any), 0))?;
     socket.connect(forward)?;
     both_ways(socket)
 }

@@ -18,7 +18,7 @@ mod driver;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,14 +45,18 @@ pub struct RelayConfig {
     pub max_clients: usize,
     /// A client that was silent, and was sent nothing, for so long is forgotten.
     pub client_idle: Duration,
+    /// Where packets to `forward` come from; the system's choice when `None`. Who tells links apart by their source
+    /// address, as librist does with the Simple Profile, needs another one for each.
+    pub source: Option<IpAddr>,
 }
 
 impl RelayConfig {
-    /// Both directions alike, seed 0, 64 clients, forgotten after 60 s.
+    /// Both directions alike, seed 0, 64 clients, forgotten after 60 s, any source address.
     #[must_use]
     pub fn new(mappings: Vec<Mapping>, both: Config) -> Self {
         let (up, down) = (both.clone(), both);
-        Self { mappings, up, down, seed: 0, max_clients: 64, client_idle: Duration::from_secs(60) }
+        let client_idle = Duration::from_secs(60);
+        Self { mappings, up, down, seed: 0, max_clients: 64, client_idle, source: None }
     }
 }
 

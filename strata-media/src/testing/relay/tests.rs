@@ -111,6 +111,24 @@ async fn one_client_too_many_is_refused() {
 }
 
 #[tokio::test]
+async fn links_are_told_apart_by_their_source() {
+    let (server, address) = socket().await;
+    let source = "127.0.0.9".parse().unwrap();
+    let config =
+        RelayConfig { source: Some(source), ..RelayConfig::new(vec![any_port(address)], Config::default()) };
+    let (relay, driver) = relay(config).unwrap();
+    let running = tokio::spawn(driver.run());
+    let (client, _) = socket().await;
+    client.send_to(b"there", relay.local_addrs()[0]).await.unwrap();
+    let (data, from) = receive(&server).await;
+    assert_eq!((data.as_slice(), from.ip()), (&b"there"[..], source));
+    server.send_to(b"back", from).await.unwrap();
+    assert_eq!(receive(&client).await, (b"back".to_vec(), relay.local_addrs()[0]));
+    drop(relay);
+    running.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_taken_address_is_named() {
     let (_server, address) = socket().await;
     let mapping = Mapping { listen: address, forward: address };
