@@ -6,6 +6,9 @@
 #![expect(clippy::disallowed_types, reason = "real programs over real sockets")]
 #![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
+mod ffmpeg;
+#[cfg(feature = "gst")]
+mod gstreamer;
 mod kernel;
 mod librist;
 mod rig;

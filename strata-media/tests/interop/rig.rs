@@ -1,6 +1,6 @@
 //! Addresses, sockets and links of these tests.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
@@ -10,6 +10,8 @@ use tokio::net::UdpSocket;
 
 /// Constant latency at both ends.
 pub(crate) const LATENCY: Duration = Duration::from_secs(4);
+/// The longest a test may take on a machine that has other things to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// For what a program puts out when it was held up: 4.2 Mbit/s for as long as the latency.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
@@ -27,17 +29,23 @@ pub(crate) async fn sink(addr: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// A link of 20 Mbit/s, 20 ms and 2 % of loss each way, in front of a receiver at `to`.
-pub(crate) fn lossy(to: SocketAddr) -> (Relay, SocketAddr) {
+/// Link number `index` to a receiver at `to`: 20 Mbit/s, 20 ms and 2 % of loss each way, a source address of its own.
+pub(crate) fn link(index: u8, to: SocketAddr) -> (Relay, SocketAddr) {
+    let IpAddr::V4(ip) = to.ip() else { panic!("{to} is not of IPv4") };
     let above = |addr: SocketAddr| SocketAddr::new(addr.ip(), addr.port() + 1);
-    let listen = SocketAddr::new(to.ip(), to.port() + 100);
+    let listen = SocketAddr::new(to.ip(), to.port() + 100 * (u16::from(index) + 1));
     let mapping = |listen, forward| Mapping { listen, forward };
     let mappings = vec![mapping(listen, to), mapping(above(listen), above(to))];
     let link = Config::simple(20_000_000, Duration::from_millis(20), 0.02);
-    let (relay, driver) = relay(RelayConfig::new(mappings, link)).expect("addresses of its own");
+    let mut config = RelayConfig::new(mappings, link);
+    let [a, b, c, d] = ip.octets();
+    (config.seed, config.source) = (index.into(), Some([a, b, c, d + SOURCES + index].into()));
+    let (relay, driver) = relay(config).expect("addresses of its own");
     tokio::spawn(driver.run());
     (relay, listen)
 }
 
+/// Added to a receiver's address, the first source of a link: above what [`own`] is asked for.
+const SOURCES: u8 = 8;
 /// Twice the delay of a link: what a round trip over it takes at least.
 pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(40);

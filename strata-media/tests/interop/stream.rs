@@ -9,12 +9,14 @@ use tokio::time::{MissedTickBehavior, interval};
 pub(crate) const MARGIN: Duration = Duration::from_secs(3);
 /// A burst of `BURST` datagrams of 1316 bytes every 10 ms: 4.2 Mbit/s.
 const BURST: u64 = 4;
+/// Seven packets of a transport stream.
+pub(crate) const DATAGRAM_BYTES: usize = 7 * 188;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Datagram `number` of a transport stream: seven packets with continuity counters, filled from the number. Every
 /// third packet but the first ones is a null packet.
 fn datagram(number: u64) -> Bytes {
-    let mut out = Vec::with_capacity(7 * 188);
+    let mut out = Vec::with_capacity(DATAGRAM_BYTES);
     for index in number * 7..number * 7 + 7 {
         if index % 7 > 0 && index % 3 == 0 {
             out.extend([0x47, 0x1f, 0xff, 0x10]);
