@@ -76,7 +76,7 @@ pub struct Scheduler {
         deserialize_with = "range::setting::<1, 64, _>"
     )]
     pub redundancy_target_links: Option<u32>,
-    /// Keyframes and tables go over every link.
+    /// Keyframes, parameter sets and tables are copied to a second link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_broadcast: Option<bool>,
 }

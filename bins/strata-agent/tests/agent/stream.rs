@@ -4,6 +4,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use serde_json::{Value, json};
+use strata_media::net;
 use strata_proto::control::{
     AgentMessage, Command, CommandKind, EndReason, ErrorCode, Reply, StreamState, StreamStats,
 };
@@ -103,6 +104,52 @@ fn a_stream_starts_changes_and_stops() {
         assert!(ended.total_bytes > 0);
         device.status(|s| s.stream_state == StreamState::Idle && s.running_streams == Some(vec![])).await;
         assert!(!agent.state().join("run/str_1.toml").exists());
+    });
+}
+
+/// The scheduler of `control.md`'s own `stream.start`, then that of its `config.update`: most packets come by both links.
+#[test]
+fn the_scheduler_of_the_document_takes_effect() {
+    run(async {
+        let plane = Plane::start().await;
+        let any = ([127, 0, 0, 1], 0).into();
+        let (mut received, driver) = net::receiver(net::ReceiverConfig::new(vec![any; 2])).unwrap();
+        tokio::spawn(driver.run());
+        let _agent = Agent::enroll(&plane.enrollment());
+        let mut device = plane.device().await;
+        let links: Vec<_> = received
+            .local_addrs()
+            .iter()
+            .enumerate()
+            .map(|(id, at)| json!({"id": id, "uri": format!("rist://{at}")}))
+            .collect();
+        let scheduler = json!({
+            "storm_enabled": true, "discard_deadline_ms": 200, "redundancy_enabled": true, "critical_broadcast": true,
+        });
+        let start = json!({
+            "stream_id": "str_1", "source": {"mode": "test", "resolution": "320x240", "framerate": 15},
+            "encoder": {"bitrate_kbps": 300}, "destinations": [],
+            "bonding_config": {"version": 1, "links": links, "scheduler": scheduler},
+        });
+        assert_eq!(ask(&mut device, CommandKind::StreamStart, start).await, Reply::ok());
+        received.recv().await.unwrap();
+        let update = json!({"scheduler": {"discard_deadline_ms": 300, "redundancy_spare_ratio": 0.4}});
+        assert_eq!(ask(&mut device, CommandKind::ConfigUpdate, update).await, Reply::ok());
+        // Not those of the start, when nothing is known of the links.
+        for _ in 0..100 {
+            received.recv().await.unwrap();
+        }
+        let before = received.stats().duplicate_packets;
+        let mut packets = 0;
+        while packets < 50 || (received.stats().duplicate_packets - before) * 2 < packets {
+            received.recv().await.unwrap();
+            packets += 1;
+        }
+        let wrong = json!({"scheduler": {"critical_broadcast": false, "storm_unreliable_max_age_ms": 0}});
+        let fault = ask(&mut device, CommandKind::ConfigUpdate, wrong).await.error.unwrap();
+        assert_eq!(fault.field.as_deref(), Some("payload.scheduler.storm_unreliable_max_age_ms"));
+        let stop = json!({"stream_id": "str_1", "reason": "user_request"});
+        assert_eq!(ask(&mut device, CommandKind::StreamStop, stop).await, Reply::ok());
     });
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use strata_agent_protocol::stream::PipelineConfig;
-use strata_media::bond::SchedulerParams;
+use strata_media::bond::{Mode, SchedulerParams};
 use strata_media::net::{LinkConfig, SenderConfig};
 use strata_proto::control::{BondingLink, LinkPriority, Scheduler};
 use url::Url;
@@ -18,7 +18,7 @@ pub(crate) fn sender_config(config: &PipelineConfig) -> anyhow::Result<SenderCon
     let links = config.bonding.links.iter().map(link).collect::<anyhow::Result<_>>()?;
     let mut sender = SenderConfig::new(links);
     sender.latency = Duration::from_millis(config.latency_ms.into());
-    sender.scheduler = scheduler(&config.bonding.scheduler);
+    sender.scheduler = scheduler(&config.bonding.scheduler)?;
     sender.cname = config.stream_id.to_string();
     Ok(sender)
 }
@@ -38,11 +38,32 @@ fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
     (host, port).to_socket_addrs()?.next().context("the host has no address")
 }
 
-/// The scheduler as the engine takes it; the agent lets nothing through that the engine does not know.
-pub(crate) fn scheduler(scheduler: &Scheduler) -> SchedulerParams {
-    let mut params = SchedulerParams::default();
-    params.discard_deadline = scheduler.discard_deadline_ms.map(|ms| Duration::from_millis(ms.into()));
-    params
+/// The scheduler as the engine takes it: absent fields as in its economy mode.
+///
+/// # Errors
+/// The field that the engine refuses.
+pub(crate) fn scheduler(given: &Scheduler) -> anyhow::Result<SchedulerParams> {
+    let mut params = SchedulerParams::new(Mode::Economy);
+    let ms = |ms: u32| Duration::from_millis(ms.into());
+    params.discard_deadline = given.discard_deadline_ms.map(ms);
+    let copies = &mut params.redundancy;
+    take(&mut copies.enabled, given.redundancy_enabled);
+    take(&mut copies.spare_ratio, given.redundancy_spare_ratio);
+    take(&mut copies.max_packet_bytes, given.redundancy_max_packet_bytes.map(|bytes| bytes as usize));
+    take(&mut copies.target_links, given.redundancy_target_links.map(|links| links as usize));
+    take(&mut params.critical_broadcast.enabled, given.critical_broadcast);
+    let storm = &mut params.storm;
+    take(&mut storm.enabled, given.storm_enabled);
+    take(&mut storm.reliable_weight, given.storm_reliable_weight);
+    take(&mut storm.unreliable_max_age, given.storm_unreliable_max_age_ms.map(ms));
+    params.check()?;
+    Ok(params)
+}
+
+fn take<T>(have: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *have = given;
+    }
 }
 
 #[cfg(test)]
@@ -58,8 +79,33 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_is_the_engine_s() {
-        let given = Scheduler { discard_deadline_ms: Some(200), ..Scheduler::default() };
-        assert_eq!(scheduler(&given).discard_deadline, Some(Duration::from_millis(200)));
+    fn every_field_finds_its_place() {
+        let nothing = scheduler(&Scheduler::default()).unwrap();
+        assert_eq!(nothing, SchedulerParams::new(Mode::Economy));
+        let given = Scheduler {
+            storm_enabled: Some(true),
+            storm_reliable_weight: Some(0.7),
+            storm_unreliable_max_age_ms: Some(150),
+            discard_deadline_ms: Some(200),
+            redundancy_enabled: Some(true),
+            redundancy_spare_ratio: Some(0.4),
+            redundancy_max_packet_bytes: Some(1000),
+            redundancy_target_links: Some(3),
+            critical_broadcast: Some(true),
+        };
+        let params = scheduler(&given).unwrap();
+        assert_eq!(params.discard_deadline, Some(Duration::from_millis(200)));
+        let storm = params.storm;
+        assert!(storm.enabled && storm.reliable_weight == 0.7);
+        assert_eq!(storm.unreliable_max_age, Duration::from_millis(150));
+        let copies = params.redundancy;
+        assert!(copies.enabled && copies.spare_ratio == 0.4 && params.critical_broadcast.enabled);
+        assert_eq!((copies.max_packet_bytes, copies.target_links), (1000, 3));
+    }
+
+    #[test]
+    fn what_the_engine_refuses_is_named() {
+        let given = Scheduler { discard_deadline_ms: Some(0), ..Scheduler::default() };
+        assert!(scheduler(&given).unwrap_err().to_string().contains("discard_deadline_ms"));
     }
 }

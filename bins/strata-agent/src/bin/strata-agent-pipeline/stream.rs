@@ -185,14 +185,17 @@ impl Told {
 
     fn update(&mut self, handle: &SendHandle, update: &ConfigUpdate) -> anyhow::Result<()> {
         let bitrate = update.encoder.as_ref().and_then(|encoder| encoder.bitrate_kbps);
-        self.config.merge(update);
+        let mut merged = self.config.clone();
+        merged.merge(update);
+        // What may be refused comes before anything that applies.
+        let scheduler = bond::scheduler(&merged.bonding.scheduler)?;
         if let Some(kbps) = bitrate {
             handle.set_bitrate(kbps)?;
         }
         if update.scheduler.is_some() {
-            let scheduler = Some(bond::scheduler(&self.config.bonding.scheduler));
-            handle.update(SenderUpdate { scheduler, ..SenderUpdate::default() })?;
+            handle.update(SenderUpdate { scheduler: Some(scheduler), ..SenderUpdate::default() })?;
         }
+        self.config = merged;
         Ok(())
     }
 }

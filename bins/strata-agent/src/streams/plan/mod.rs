@@ -214,33 +214,7 @@ fn scheduler(scheduler: &Scheduler, field: &str) -> Result<(), Fault> {
     let key = |key: &str| format!("{field}.{key}");
     within(&key("storm_unreliable_max_age_ms"), scheduler.storm_unreliable_max_age_ms, 1..=60_000)?;
     within(&key("discard_deadline_ms"), scheduler.discard_deadline_ms, 1..=60_000)?;
-    within(&key("redundancy_max_packet_bytes"), scheduler.redundancy_max_packet_bytes, 0..=65_535)?;
-    match beyond_the_engine(scheduler) {
-        Some(name) => {
-            let message = format!("{name}: this version of the agent can only leave that off");
-            Err(Fault::new(ErrorCode::UNSUPPORTED, message).with_field(key(name)))
-        }
-        None => Ok(()),
-    }
-}
-
-/// The first field that asks for what the engine does not do: two queues, and copies of packets. What leaves
-/// those off asks for nothing, and neither do the details of what the same message switches off.
-fn beyond_the_engine(scheduler: &Scheduler) -> Option<&'static str> {
-    let storm = scheduler.storm_enabled != Some(false);
-    let copies = scheduler.redundancy_enabled != Some(false);
-    let more_than = |given: Option<u32>, off: u32| given.is_some_and(|n| n > off);
-    let asked = [
-        ("storm_enabled", scheduler.storm_enabled == Some(true)),
-        ("storm_reliable_weight", storm && scheduler.storm_reliable_weight.is_some()),
-        ("storm_unreliable_max_age_ms", storm && scheduler.storm_unreliable_max_age_ms.is_some()),
-        ("redundancy_enabled", scheduler.redundancy_enabled == Some(true)),
-        ("redundancy_spare_ratio", copies && scheduler.redundancy_spare_ratio.is_some_and(|r| r > 0.0)),
-        ("redundancy_max_packet_bytes", copies && more_than(scheduler.redundancy_max_packet_bytes, 0)),
-        ("redundancy_target_links", copies && more_than(scheduler.redundancy_target_links, 1)),
-        ("critical_broadcast", scheduler.critical_broadcast == Some(true)),
-    ];
-    asked.into_iter().find(|(_, asked)| *asked).map(|(name, _)| name)
+    within(&key("redundancy_max_packet_bytes"), scheduler.redundancy_max_packet_bytes, 0..=65_535)
 }
 
 fn within(field: &str, given: Option<u32>, range: std::ops::RangeInclusive<u32>) -> Result<(), Fault> {
