@@ -152,6 +152,11 @@ pub struct SenderUpdate {
     pub scheduler: Option<SchedulerParams>,
     /// Links (by id) that are to be used or not, without being closed.
     pub enabled: Vec<(u32, bool)>,
+    /// Links that are added, or changed if there is one of the same id. One that leads elsewhere, or by another interface or
+    /// source address, is opened anew. One that cannot be opened says why in its statistics, and is tried again.
+    pub links: Vec<LinkConfig>,
+    /// Links (by id) that are removed, before others are added. One must be left.
+    pub remove: Vec<u32>,
 }
 
 /// A receiver: where it listens, and its latency. It recognizes the profile of a sender by itself: the Main Profile's

@@ -34,6 +34,7 @@ mod channel;
 mod config;
 mod error;
 mod front;
+mod links;
 mod listener;
 mod receiver;
 mod sender;

@@ -10,10 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::channel::Inbox;
 use super::config::{LinkConfig, Profile, SenderConfig, SenderUpdate};
 use super::error::NetError;
+use super::links;
 use super::socket::{self, LinkSockets, Pair};
 use super::tunnels::Tunnels;
 use crate::bond::sender::{Input, Output};
-use crate::bond::{self, BondConfig, BondLink, BondStats, LinkState, MAX_LINKS, SchedulerParams};
+use crate::bond::{self, BondConfig, BondStats, SchedulerParams};
 use crate::rist::{extension, gre, tunnel};
 
 /// Largest payload of one packet, bytes: what fits into 1500 with IPv6, UDP and RTP headers.
@@ -38,6 +39,9 @@ pub struct Sender {
     commands: mpsc::Sender<Command>,
     stats: Shared,
     max_payload: usize,
+    profile: Profile,
+    /// The links there are, with all updates so far.
+    links: Mutex<Vec<LinkConfig>>,
 }
 
 /// Statistics of bond and tunnels.
@@ -82,38 +86,24 @@ pub fn sender(config: SenderConfig) -> Result<(Sender, SenderDriver), NetError> 
     let (command_sender, commands) = mpsc::channel(COMMANDS);
     let stats = Shared::default();
     let max_payload = if tunnel.is_some() { MAX_TUNNEL_PAYLOAD } else { MAX_PAYLOAD };
-    let handle =
-        Sender { payloads: payload_sender, commands: command_sender, stats: stats.clone(), max_payload };
+    let handle = Sender {
+        payloads: payload_sender,
+        commands: command_sender,
+        stats: stats.clone(),
+        max_payload,
+        profile: config.profile,
+        links: Mutex::new(config.links.clone()),
+    };
     Ok((handle, SenderDriver { payloads, commands, stats, config, tunnel, pairs }))
 }
 
 fn check(config: &SenderConfig) -> Result<(), NetError> {
-    let error = |field: String, reason: &str| Err(NetError::Config { field, reason: reason.to_owned() });
-    if config.links.is_empty() || config.links.len() > MAX_LINKS {
-        return error("links".to_owned(), "1 to 16 links are expected");
-    }
+    links::check(&config.links, config.profile)?;
     if config.latency.is_zero() || config.latency > socket::MAX_LATENCY {
-        return error("latency".to_owned(), "1 ms to 60 s are expected");
+        let (field, reason) = ("latency".to_owned(), "1 ms to 60 s are expected".to_owned());
+        return Err(NetError::Config { field, reason });
     }
-    check_scheduler(&config.scheduler)?;
-    for (index, link) in config.links.iter().enumerate() {
-        if config.links[..index].iter().any(|other| other.id == link.id) {
-            return error(format!("links[{index}].id"), "another link has the same number");
-        }
-        if config.profile == Profile::Main && link.remote.port() == 0 {
-            return error(format!("links[{index}].remote"), "the port must not be 0");
-        }
-        if config.profile == Profile::Simple && !socket::is_rtp_port(link.remote) {
-            return error(
-                format!("links[{index}].remote"),
-                "the port of RTP must be even and from 2 to 65534 (RTCP is the port above)",
-            );
-        }
-        if link.source.is_some_and(|source| source.is_ipv4() != link.remote.is_ipv4()) {
-            return error(format!("links[{index}].source"), "not of the same family as the remote address");
-        }
-    }
-    Ok(())
+    check_scheduler(&config.scheduler)
 }
 
 fn check_scheduler(params: &SchedulerParams) -> Result<(), NetError> {
@@ -121,10 +111,6 @@ fn check_scheduler(params: &SchedulerParams) -> Result<(), NetError> {
         field: format!("scheduler.{}", error.field),
         reason: error.reason,
     })
-}
-
-fn check_update(update: &SenderUpdate) -> Result<(), NetError> {
-    update.scheduler.as_ref().map_or(Ok(()), check_scheduler)
 }
 
 impl Sender {
@@ -166,13 +152,20 @@ impl Sender {
     /// Changes a running sender. All of an update is checked before any of it applies.
     ///
     /// # Errors
-    /// [`NetError::Config`] names the field that cannot be, [`NetError::Closed`] when the driver has ended, [`NetError::Busy`] when it does not keep up with updates.
+    /// [`NetError::Config`] names the field that cannot be, [`NetError::Closed`] when the driver has ended,
+    /// [`NetError::Busy`] when it does not keep up with updates.
     pub fn update(&self, update: SenderUpdate) -> Result<(), NetError> {
-        check_update(&update)?;
-        self.commands.try_send(Command::Update(update)).map_err(|error| match error {
+        update.scheduler.as_ref().map_or(Ok(()), check_scheduler)?;
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = links::updated(&links, &update, self.profile)?;
+        let sent = self.commands.try_send(Command::Update(update)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NetError::Busy,
             mpsc::error::TrySendError::Closed(_) => NetError::Closed,
-        })
+        });
+        if sent.is_ok() {
+            *links = next;
+        }
+        sent
     }
 
     /// Waits until everything sent so far had its latency to be repeated in.
@@ -203,14 +196,16 @@ impl SenderDriver {
 }
 
 /// A driver at work.
-struct Running {
+pub(super) struct Running {
     payloads: mpsc::Receiver<Bytes>,
     commands: mpsc::Receiver<Command>,
     stats: Shared,
-    config: SenderConfig,
-    bond: bond::Sender,
-    tunnels: Tunnels,
-    sockets: Vec<Option<LinkSockets>>,
+    pub(super) config: SenderConfig,
+    pub(super) bond: bond::Sender,
+    pub(super) tunnels: Tunnels,
+    pub(super) sockets: Vec<Option<LinkSockets>>,
+    /// Places that no link has.
+    pub(super) removed: Vec<bool>,
     finishing: Vec<oneshot::Sender<()>>,
     closed: bool,
     next_stats: Instant,
@@ -233,14 +228,8 @@ impl Running {
     fn start(driver: SenderDriver) -> Result<Self, NetError> {
         let SenderDriver { payloads, commands, stats, config, tunnel, pairs } = driver;
         let now = Instant::now();
-        let link = |link: &LinkConfig| BondLink {
-            id: link.id,
-            interface: link.interface.clone(),
-            cost: link.cost(),
-            cap_bytes: link.cap_bytes,
-            weight: link.weight,
-        };
-        let mut bond_config = BondConfig::new(config.links.iter().map(link).collect(), socket::seed());
+        let mut bond_config =
+            BondConfig::new(config.links.iter().map(LinkConfig::bond).collect(), socket::seed());
         bond_config.latency = config.latency;
         bond_config.scheduler = config.scheduler.clone();
         bond_config.cname.clone_from(&config.cname);
@@ -260,6 +249,7 @@ impl Running {
             commands,
             stats,
             tunnels: Tunnels::new(now, config.links.len(), tunnel.as_ref()),
+            removed: vec![false; config.links.len()],
             config,
             bond,
             sockets,
@@ -344,8 +334,14 @@ impl Running {
         if let Some(scheduler) = update.scheduler {
             self.bond.handle_input(now, Input::Scheduler(scheduler));
         }
+        for id in update.remove {
+            self.remove_link(now, id);
+        }
+        for link in update.links {
+            self.set_link(now, link);
+        }
         for (id, enabled) in update.enabled {
-            if let Some(link) = self.config.links.iter().position(|link| link.id == id) {
+            if let Some(link) = self.place(id) {
                 self.bond.handle_input(now, Input::Enable { link, enabled });
             }
         }
@@ -409,26 +405,6 @@ impl Running {
                 self.reopen(now, &stats);
             }
             *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = (stats, self.tunnels.counters());
-        }
-    }
-
-    /// Opens the sockets of dead links anew: an interface may have come, or have another address now.
-    fn reopen(&mut self, now: Instant, stats: &BondStats) {
-        for (link, stats) in stats.links.iter().enumerate() {
-            let broken = self.sockets[link].as_ref().is_none_or(LinkSockets::is_broken);
-            if stats.state != LinkState::Dead || !broken {
-                continue;
-            }
-            let opened = socket::connect(&self.config.links[link], self.config.profile);
-            let opened = opened.map_err(|error| error.to_string());
-            let opened =
-                opened.and_then(|pair| LinkSockets::register(pair).map_err(|error| error.to_string()));
-            let error = opened.as_ref().err().cloned();
-            if error != stats.error {
-                tracing::info!(link = self.config.links[link].id, ?error, "link reopened");
-            }
-            self.sockets[link] = opened.ok();
-            self.bond.handle_input(now, Input::LinkError { link, error });
         }
     }
 }

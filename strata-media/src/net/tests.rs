@@ -247,3 +247,75 @@ async fn a_listener_serves_several_senders() {
     let error = super::listener(ReceiverConfig::new(vec![loopback()]), 0).unwrap_err();
     assert!(error.to_string().starts_with("invalid max_streams: 0 streams, 1 to 256"), "{error}");
 }
+
+/// Sends and receives until the sender's statistics are as wanted; everything arrives in order, without a gap.
+async fn stream_until(
+    handle: &Sender,
+    received: &mut Receiver,
+    next: &mut u32,
+    wanted: impl Fn(&crate::bond::BondStats) -> bool,
+) {
+    while !wanted(&handle.stats()) {
+        handle.send(Bytes::copy_from_slice(&next.to_be_bytes())).await.unwrap();
+        let packet = received.recv().await.unwrap();
+        assert_eq!((packet.payload.as_ref(), packet.lost_before), (next.to_be_bytes().as_ref(), 0));
+        *next += 1;
+    }
+}
+
+/// By both profiles: a link comes, another one goes, one moves, and one cannot be opened.
+#[tokio::test]
+async fn links_come_go_and_move_while_the_stream_runs() {
+    for profile in [Profile::Simple, Profile::Main] {
+        let mut config = ReceiverConfig::new(vec![loopback(); 3]);
+        config.latency = Duration::from_millis(50);
+        let (mut received, driver) = receiver(config).unwrap();
+        tokio::spawn(driver.run());
+        let addrs = received.local_addrs().to_vec();
+        let mut config = SenderConfig::new(vec![LinkConfig::new(4, addrs[0])]);
+        (config.profile, config.latency) = (profile, Duration::from_millis(50));
+        let (handle, driver) = sender(config).unwrap();
+        tokio::spawn(driver.run());
+        let change = |links: Vec<LinkConfig>, remove: Vec<u32>| {
+            handle.update(SenderUpdate { links, remove, ..SenderUpdate::default() }).unwrap();
+        };
+        let mut next = 0;
+        let known = |link: &crate::bond::LinkStats| link.rtt_ms > 0.0 && link.sent_packets > 2;
+        stream_until(&handle, &mut received, &mut next, |stats| stats.links.iter().any(known)).await;
+        change(vec![LinkConfig::new(5, addrs[1])], vec![]);
+        stream_until(&handle, &mut received, &mut next, |s| s.links.len() == 2 && s.links.iter().all(known))
+            .await;
+        change(vec![], vec![4]);
+        stream_until(&handle, &mut received, &mut next, |s| s.links.len() == 1 && s.links[0].id == 5).await;
+        // The place of the one is another one's, which cannot be opened; the other moves.
+        let mut broken = LinkConfig::new(6, addrs[0]);
+        broken.interface = Some("nosuchif0".to_owned());
+        change(vec![broken, LinkConfig::new(5, addrs[2])], vec![]);
+        stream_until(&handle, &mut received, &mut next, |stats| {
+            stats.links.len() == 2 && stats.links[0].error.is_some() && stats.links[1].rtt_ms > 0.0
+        })
+        .await;
+        assert!(handle.stats().links[0].error.as_ref().unwrap().contains("No such device"));
+        assert!(received.stats().paths[2].packets > 0, "{:?}", received.stats());
+        handle.finish().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn links_are_checked_as_a_whole_before_any_changes() {
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let (handle, _driver) = sender(SenderConfig::new(vec![LinkConfig::new(0, at(5000))])).unwrap();
+    let refused = |links: Vec<LinkConfig>, remove: Vec<u32>| {
+        handle.update(SenderUpdate { links, remove, ..SenderUpdate::default() }).unwrap_err().to_string()
+    };
+    let good = LinkConfig::new(1, at(5002));
+    assert!(refused(vec![good.clone(), LinkConfig::new(2, at(5005))], vec![]).contains("links[1].remote"));
+    assert!(refused(vec![good.clone(), good.clone()], vec![]).contains("links[1].id"));
+    assert_eq!(refused(vec![], vec![1]), "invalid remove[0]: there is no link 1");
+    assert_eq!(refused(vec![], vec![0]), "invalid links: 1 to 16 links are expected");
+    let many = (1..=16).map(|id| LinkConfig::new(id, at(5000)));
+    assert_eq!(refused(many.collect(), vec![]), "invalid links: 1 to 16 links are expected");
+    handle.update(SenderUpdate { links: vec![good], remove: vec![0], ..SenderUpdate::default() }).unwrap();
+    // What was said before counts, also before the driver has seen it.
+    assert_eq!(refused(vec![], vec![0]), "invalid remove[0]: there is no link 0");
+}

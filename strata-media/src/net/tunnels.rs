@@ -11,6 +11,7 @@ use crate::rist::tunnel::{Config, Counters, Input, Output, Role, Session};
 #[derive(Debug, Default)]
 pub(super) struct Tunnels {
     sessions: Vec<Session>,
+    config: Option<Config>,
     datagram: Vec<u8>,
 }
 
@@ -19,7 +20,17 @@ impl Tunnels {
     pub(super) fn new(now: Instant, links: usize, config: Option<&Config>) -> Self {
         let session = |config| Session::new(now, config, Role::Client, seed());
         let sessions = config.map_or(Vec::new(), |config| (0..links).map(|_| session(config)).collect());
-        Self { sessions, ..Self::default() }
+        Self { sessions, config: config.cloned(), ..Self::default() }
+    }
+
+    /// A new tunnel for a link that is new, or leads elsewhere.
+    pub(super) fn open(&mut self, now: Instant, link: usize) {
+        let Some(config) = &self.config else { return };
+        let session = Session::new(now, config, Role::Client, seed());
+        match self.sessions.get_mut(link) {
+            Some(old) => *old = session,
+            None => self.sessions.push(session),
+        }
     }
 
     pub(super) fn counters(&self) -> Counters {
