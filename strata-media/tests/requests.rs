@@ -1,9 +1,11 @@
-//! In which form a receiver asks for what is missing.
+//! In which form a receiver asks for what is missing, and what a sender makes of forms that others use.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use strata_media::bond::sender::{Input as SendInput, Output as SendOutput};
+use strata_media::bond::{BondConfig, BondLink, Sender};
 use strata_media::rist::receiver::{Input, Output};
 use strata_media::rist::rtcp::{TAKES_FEEDBACK, Writer};
 use strata_media::rist::rtp::Header;
@@ -72,4 +74,43 @@ fn several_links_of_another_make_are_asked_by_masks() {
     // 128 masks of 17.
     let Asked { ranges: 0, masks: 1.. } = asked(2, false, 2176) else { panic!("masks suffice") };
     let Asked { ranges: 1.., masks: 0 } = asked(2, false, 2177) else { panic!("masks do not suffice") };
+}
+
+/// Of requests of GStreamer 1.22 only the numbers come, for an eighth of all numbers.
+#[test]
+fn a_sender_understands_requests_without_their_header() {
+    #[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
+    let mut now = Instant::now();
+    let mut sender = Sender::new(now, BondConfig::new(vec![BondLink::default()], 1));
+    let mut sent = Vec::new();
+    // Up to numbers that look like a padded header.
+    while !sent.last().is_some_and(|number| (0xa010..0xc000).contains(number)) {
+        now += MS;
+        sender.handle_input(now, SendInput::Payload(Bytes::from_static(&[0x47; 188])));
+        sent.extend(media(&mut sender));
+    }
+    let lost = sent.last().unwrap() - 8;
+    let mut writer = Writer::new();
+    writer.receiver_report(7, None);
+    writer.source_description(7, "receiver");
+    let request = [writer.finish(), lost.to_be_bytes().to_vec(), vec![0, 0]].concat();
+    now += MS * 100;
+    sender.handle_input(now, SendInput::Timeout);
+    assert!(!media(&mut sender).contains(&lost));
+    sender.handle_input(now, SendInput::Rtcp { link: 0, data: &request });
+    assert!(media(&mut sender).contains(&lost));
+}
+
+/// Numbers of the packets that a sender wants to send.
+fn media(sender: &mut Sender) -> Vec<u16> {
+    let mut numbers = Vec::new();
+    loop {
+        match sender.poll_output() {
+            SendOutput::Rtp { media, .. } => {
+                numbers.push(u16::from_be_bytes([media.header[2], media.header[3]]))
+            }
+            SendOutput::Timeout(_) => return numbers,
+            _ => {}
+        }
+    }
 }

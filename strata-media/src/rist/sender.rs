@@ -577,6 +577,9 @@ impl Sender {
                     self.feedback(now, path, relayed, ssrc, arrivals, timestamp);
                 }
                 Packet::Capabilities { capabilities, .. } => relayed = capabilities & RELAYED != 0,
+                // It does not name the stream, and who sends it may never have reported on one. What can be asked for
+                // is bounded as ever.
+                Packet::Remnant { losses } => self.nack(now, losses, None, &mut entries, &mut numbers),
                 Packet::ReceiverReport { blocks, .. } => {
                     for block in blocks {
                         self.round_trip(now, path, &block);

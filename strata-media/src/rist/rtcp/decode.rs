@@ -13,6 +13,8 @@ use super::{
 pub struct Compound<'a> {
     data: &'a [u8],
     at: usize,
+    /// What follows the last packet.
+    remnant: &'a [u8],
 }
 
 /// One part of a compound packet.
@@ -50,6 +52,13 @@ pub enum Packet<'a> {
     Nack {
         /// The media source; either value of the lowest bit.
         media_ssrc: u32,
+        /// What was lost.
+        losses: Losses<'a>,
+    },
+    /// A request without its header, always the last part. GStreamer's `ristsrc` (seen with 1.22) takes a range request
+    /// back to make it a bitmask one; where the numbers then look like the header of a padded packet (0xa000 to
+    /// 0xbfff), nothing but them is left.
+    Remnant {
         /// What was lost.
         losses: Losses<'a>,
     },
@@ -143,21 +152,31 @@ impl<'a> Compound<'a> {
             if at == 0 && !matches!(packet_type, SENDER_REPORT | RECEIVER_REPORT) {
                 return Err(DecodeError::NotCompound(packet_type));
             }
+            if at > 0 && have.is_multiple_of(4) && is_remnant(b0, packet_type, [l0, l1]) {
+                return Ok(Self { data: &datagram[..at], at: 0, remnant: &datagram[at..] });
+            }
             let need = (usize::from(u16::from_be_bytes([l0, l1])) + 1) * 4;
             if have < need {
                 return Err(DecodeError::Truncated { at, need, have });
             }
             at += need;
             if at == datagram.len() {
-                return Ok(Self { data: unpadded(datagram, at - need)?, at: 0 });
+                return Ok(Self { data: unpadded(datagram, at - need)?, at: 0, remnant: &[] });
             }
         }
     }
 }
 
+/// Whether this cannot be the header of a packet: padded, but of no type of RTCP (RFC 5761, 4), or without room for it.
+fn is_remnant(b0: u8, packet_type: u8, len: [u8; 2]) -> bool {
+    b0 & PADDED != 0 && (!(192..=223).contains(&packet_type) || len == [0, 0])
+}
+
+const PADDED: u8 = 0x20;
+
 /// Takes the padding of the last packet away (RFC 3550, 6.4.1: only the last one may be padded).
 fn unpadded(datagram: &[u8], last: usize) -> Result<&[u8], DecodeError> {
-    if datagram[last] & 0x20 == 0 {
+    if datagram[last] & PADDED == 0 {
         return Ok(datagram);
     }
     let padding = usize::from(datagram[datagram.len() - 1]);
@@ -173,7 +192,10 @@ impl<'a> Iterator for Compound<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.data.get(self.at..)?;
-        let (&[b0, packet_type, l0, l1], body) = rest.split_first_chunk::<4>()?;
+        let Some((&[b0, packet_type, l0, l1], body)) = rest.split_first_chunk::<4>() else {
+            let losses = Losses::new(std::mem::take(&mut self.remnant), true);
+            return (!losses.entries.is_empty()).then_some(Ok(Packet::Remnant { losses }));
+        };
         let len = usize::from(u16::from_be_bytes([l0, l1])) * 4;
         // The last packet may be shorter than it says, when its padding was taken away.
         let body = &body[..len.min(body.len())];

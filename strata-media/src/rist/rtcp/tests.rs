@@ -203,6 +203,31 @@ fn padding_of_the_last_packet_is_taken_away() {
     assert_eq!(losses(&bytes), [(5, 1)]);
 }
 
+/// What GStreamer's `ristsrc` 1.22 sent: empty RR, SDES, and of two requests only the numbers.
+#[test]
+fn a_request_without_its_header_is_read() {
+    let report = "80c90001 6ff0aaeb  81ca0004 6ff0aaeb 0106 737472617461 00000000";
+    for (numbers, expected) in [
+        ("ba250000 ba430002", &[(0xba25, 0), (0xba43, 2)][..]),
+        // Like a padded sender report that is too short to be one.
+        ("a0c80000", &[(0xa0c8, 0)]),
+    ] {
+        let bytes = hex(&format!("{report} {numbers}"));
+        let parts: Vec<_> = Compound::parse(&bytes).unwrap().map(Result::unwrap).collect();
+        let [Packet::ReceiverReport { .. }, Packet::SourceDescription { .. }, Packet::Remnant { losses }] =
+            parts.as_slice()
+        else {
+            panic!("{parts:?}")
+        };
+        let read: Vec<_> = losses.clone().map(|loss| (loss.first, loss.additional)).collect();
+        assert_eq!(read, expected);
+    }
+    // Not first, not of a length of words, not without the padding bit.
+    for refused in ["ba250000".to_owned(), format!("{report} ba250000 ba43"), format!("{report} 3a250000")] {
+        assert!(Compound::parse(&hex(&refused)).is_err(), "{refused}");
+    }
+}
+
 #[test]
 fn broken_outlines_are_told_apart() {
     let parse = |text: &str| Compound::parse(&hex(text)).unwrap_err();
