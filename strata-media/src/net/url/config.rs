@@ -22,6 +22,9 @@ pub struct Unused {
     pub why: &'static str,
 }
 
+/// Bytes of a megabyte, as traffic is sold.
+const MEGABYTE: u64 = 1_000_000;
+
 /// What the links of one stream have in common.
 struct Common {
     latency: Option<Duration>,
@@ -123,6 +126,9 @@ impl RistUrls {
         let of_url = |(index, url): (usize, &RistUrl)| {
             let unused = url.params.iter().filter_map(move |param| match param {
                 Param::Hint(hint, _) => Some(Unused { index, name: hint.name, why: hint.why }),
+                Param::Weight(_) if url.listens => {
+                    Some(Unused { index, name: param.name(), why: "only a sender shares its stream" })
+                }
                 _ => None,
             });
             unused.collect::<Vec<_>>()
@@ -140,7 +146,10 @@ impl RistUrls {
             match param {
                 Param::Interface(name) => link.interface = Some(name.clone()),
                 Param::Source(ip) => link.source = Some(*ip),
+                Param::Weight(weight) => link.weight = *weight,
                 Param::Backup(backup) => link.backup = *backup,
+                Param::Metered(metered) => link.metered = *metered,
+                Param::Cap(megabytes) => link.cap_bytes = Some(megabytes * MEGABYTE),
                 _ => {}
             }
         }
@@ -152,8 +161,12 @@ impl RistUrls {
             let reason = "a receiver listens: rist://@ADDRESS:PORT, with an @";
             return Err(self.error(index, "host", Reason::Misplaced(reason)));
         }
-        let of_a_link =
-            |param: &&Param| matches!(param, Param::Interface(_) | Param::Source(_) | Param::Backup(_));
+        let of_a_link = |param: &&Param| {
+            matches!(
+                param,
+                Param::Interface(_) | Param::Source(_) | Param::Backup(_) | Param::Metered(_) | Param::Cap(_)
+            )
+        };
         match url.params.iter().find(of_a_link) {
             Some(param) => {
                 let reason = "only for a sender's links; a receiver listens at the address after the @";

@@ -14,7 +14,10 @@
 //! | `cname` | canonical name in RTCP | the stream |
 //! | `interface` (or `miface`) | interface a sender's link is bound to | the link |
 //! | `source` | source address of a sender's link | the link |
+//! | `weight` | a hint: links of more weight get more, as far as they carry it; 0 is no hint | the link |
 //! | `backup` | 1: the link is used only when the others do not suffice | the link |
+//! | `metered` | 1: every byte costs; the link is used last of all | the link |
+//! | `cap` | MB that the link may carry in all | the link |
 //!
 //! What is of the stream may stand in one of its URLs or in all, but not with different values. librist's other
 //! parameters are taken and checked, and do nothing: [`RistUrls::unused`] tells which, and why. Anything else is an error

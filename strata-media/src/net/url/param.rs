@@ -31,7 +31,7 @@ const PROTOCOL: &str = "chosen by the protocol";
 const LOGS: &str = "what is logged is set for the whole program";
 
 /// Names and meanings are librist's (`ristsender --help-url`), the ranges of `min-retries` and `max-retries` too.
-const HINTS: [Hint; 18] = [
+const HINTS: [Hint; 17] = [
     hint("bandwidth", 0, 100_000_000, BY_CAPACITY),
     hint("buffer-max", 0, 60_000, CONSTANT),
     hint("buffer-min", 0, 60_000, CONSTANT),
@@ -49,12 +49,28 @@ const HINTS: [Hint; 18] = [
     hint("timing-mode", 0, 2, "time stamps are RTP's"),
     hint("verbose-level", -1, 100, LOGS),
     hint("virt-dst-port", 1, 65_535, "a tunnel carries one stream, whose receiver takes any port"),
-    hint("weight", 0, 1_000_000, BY_CAPACITY),
 ];
 
 /// What has a meaning here, in the order in which it is told.
-const NAMES: [&str; 9] =
-    ["buffer", "secret", "aes-type", "key-rotation", "cname", "interface", "miface", "source", "backup"];
+const NAMES: [&str; 12] = [
+    "buffer",
+    "secret",
+    "aes-type",
+    "key-rotation",
+    "cname",
+    "interface",
+    "miface",
+    "source",
+    "weight",
+    "backup",
+    "metered",
+    "cap",
+];
+
+/// Largest weight; the proportion is what counts.
+const MAX_WEIGHT: i64 = 1_000_000;
+/// Largest cap, MB: beyond what a SIM is sold with.
+const MAX_CAP: i64 = 1_000_000_000;
 
 /// Longest name of an interface: `IFNAMSIZ` without its NUL.
 const MAX_INTERFACE: usize = 15;
@@ -71,7 +87,10 @@ pub(super) enum Param {
     Cname(String),
     Interface(String),
     Source(IpAddr),
+    Weight(u32),
     Backup(bool),
+    Metered(bool),
+    Cap(u64),
     Hint(&'static Hint, i64),
 }
 
@@ -80,7 +99,7 @@ impl Param {
     pub(super) fn read(name: &str, value: Option<&str>) -> Result<Self, Reason> {
         let known = NAMES.contains(&name) || HINTS.iter().any(|hint| hint.name == name);
         let value = match (name, value) {
-            ("backup", None) => "1",
+            ("backup" | "metered", None) => "1",
             _ if known => value.filter(|v| !v.is_empty()).ok_or(Reason::Expected("a value after ="))?,
             ("username" | "password", _) => {
                 return Err(Reason::Misplaced("authentication by EAP-SRP is not supported"));
@@ -99,7 +118,10 @@ impl Param {
             "cname" => Ok(Self::Cname(value.to_owned())),
             "interface" | "miface" => interface(value).map(Self::Interface),
             "source" => source(value).map(Self::Source),
+            "weight" => number(value, 0, MAX_WEIGHT).map(|weight| Self::Weight(weight as u32)),
             "backup" => flag(value).map(Self::Backup),
+            "metered" => flag(value).map(Self::Metered),
+            "cap" => Ok(Self::Cap(number(value, 1, MAX_CAP)?.unsigned_abs())),
             _ => Self::hint(name, value),
         }
     }
@@ -120,7 +142,10 @@ impl Param {
             Self::Cname(_) => "cname",
             Self::Interface(_) => "interface",
             Self::Source(_) => "source",
+            Self::Weight(_) => "weight",
             Self::Backup(_) => "backup",
+            Self::Metered(_) => "metered",
+            Self::Cap(_) => "cap",
             Self::Hint(hint, _) => hint.name,
         }
     }
@@ -139,7 +164,9 @@ impl fmt::Display for Param {
             Self::Cname(text) | Self::Interface(text) => f.write_str(text),
             Self::Source(ip @ IpAddr::V6(_)) => write!(f, "[{ip}]"),
             Self::Source(ip) => write!(f, "{ip}"),
-            Self::Backup(backup) => f.write_str(if *backup { "1" } else { "0" }),
+            Self::Weight(weight) => write!(f, "{weight}"),
+            Self::Backup(is) | Self::Metered(is) => f.write_str(if *is { "1" } else { "0" }),
+            Self::Cap(megabytes) => write!(f, "{megabytes}"),
             Self::Hint(_, value) => write!(f, "{value}"),
         }
     }

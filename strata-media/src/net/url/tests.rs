@@ -20,7 +20,7 @@ fn refused(text: &str) -> String {
 fn every_parameter_finds_its_place() {
     let urls = urls(
         "rist://10.0.0.1:6000?buffer=300&secret=correct%20horse&aes-type=256&key-rotation=2000&cname=van-1&miface=wwan0,\
-         rist://[2001:db8::1]:6002/?source=[fd00::2]&backup=1, rist://10.0.0.1:6004?source=10.0.0.9&backup=0&",
+         rist://[2001:db8::1]:6002/?source=[fd00::2]&backup=1, rist://10.0.0.1:6004?source=10.0.0.9&backup=0&weight=5&metered&cap=500&",
     );
     // librist knows no escapes.
     let mut psk = Psk::new(Passphrase::new("correct%20horse").unwrap());
@@ -28,12 +28,15 @@ fn every_parameter_finds_its_place() {
     let config = urls.sender().unwrap();
     assert_eq!((config.latency, config.cname.as_str()), (Duration::from_millis(300), "van-1"));
     assert_eq!((config.profile, config.psk), (Profile::Main, Some(psk)));
+    let mut metered = LinkConfig::new(2, "10.0.0.1:6004".parse().unwrap());
+    (metered.source, metered.weight) = (Some("10.0.0.9".parse().unwrap()), 5);
+    (metered.metered, metered.cap_bytes) = (true, Some(500_000_000));
     let links = vec![
         LinkConfig::new(0, "10.0.0.1:6000".parse().unwrap()).with_interface("wwan0"),
         LinkConfig::new(1, "[2001:db8::1]:6002".parse().unwrap())
             .with_source("fd00::2".parse().unwrap())
             .as_backup(),
-        LinkConfig::new(2, "10.0.0.1:6004".parse().unwrap()).with_source("10.0.0.9".parse().unwrap()),
+        metered,
     ];
     assert_eq!(config.links, links);
     assert_eq!(urls.unused(), []);
@@ -73,16 +76,19 @@ fn a_receiver_listens_at_all_of_them() {
 #[test]
 fn what_needs_no_setting_is_told() {
     let urls = urls(
-        "rist://h:6000?rtt-min=5&rtt-max=500&reorder-buffer=15&bandwidth=100000&weight=5&session-timeout=2000,\
+        "rist://h:6000?rtt-min=5&rtt-max=500&reorder-buffer=15&bandwidth=100000&session-timeout=2000,\
          rist://h:6002?virt-dst-port=1968&keepalive-interval=1000&congestion-control=1&min-retries=6&max-retries=20",
     );
     let unused: Vec<_> = urls.unused().into_iter().map(|unused| (unused.index, unused.name)).collect();
-    let first = ["rtt-min", "rtt-max", "reorder-buffer", "bandwidth", "weight", "session-timeout"];
+    let first = ["rtt-min", "rtt-max", "reorder-buffer", "bandwidth", "session-timeout"];
     let second = ["virt-dst-port", "keepalive-interval", "congestion-control", "min-retries", "max-retries"];
     let expected: Vec<_> =
         first.map(|name| (0, name)).into_iter().chain(second.map(|name| (1, name))).collect();
     assert_eq!(unused, expected);
     assert!(urls.unused().iter().all(|unused| !unused.why.is_empty()));
+    let receiver = self::urls("rist://@1.1.1.1:2?weight=5");
+    assert_eq!(receiver.unused()[0].name, "weight");
+    receiver.receiver().unwrap();
 }
 
 #[test]
@@ -162,6 +168,8 @@ fn what_does_not_go_together_is_named() {
         ("rist://1.1.1.1:2", false, "host"),
         ("rist://@1.1.1.1:2?source=1.1.1.1", false, "source"),
         ("rist://@1.1.1.1:2?backup", false, "backup"),
+        ("rist://@1.1.1.1:2?metered", false, "metered"),
+        ("rist://@1.1.1.1:2?cap=5", false, "cap"),
         ("rist://@1.1.1.1:2?miface=lo", false, "interface"),
     ] {
         let urls = urls(text);
@@ -210,6 +218,8 @@ fn params() -> impl Strategy<Value = Vec<String>> {
                 format!("source={source}"),
                 format!("backup={}", u8::from(backup)),
                 format!("weight={weight}"),
+                format!("metered={}", u8::from(!backup)),
+                format!("cap={}", weight + 1),
                 format!("verbose-level={level}"),
             ]
         },
