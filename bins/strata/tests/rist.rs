@@ -83,7 +83,7 @@ fn datagram(number: u32) -> Vec<u8> {
 const DATAGRAMS: u32 = 1500;
 
 /// Sends a stream of 4.2 Mbit/s through two links, and checks what comes out.
-fn stream(profile: &str, secret: Option<&str>) {
+fn stream(profile: &str, secret: Option<&str>, mode: &str) {
     let out = UdpSocket::bind("127.0.0.1:0").unwrap();
     // Programs stall on a busy machine. Without the right to it, the system's own size has to do.
     let _ = setsockopt(&out, sockopt::RcvBufForce, &(8 << 20));
@@ -113,10 +113,12 @@ fn stream(profile: &str, secret: Option<&str>) {
         "send",
         "--profile",
         profile,
+        "--mode",
+        mode,
         "--input",
         "udp://127.0.0.1:0",
         "--output",
-        &format!("{}?buffer=4000&weight=5{query},{}", to(0), to(1)),
+        &format!("{}?buffer=4000&reorder-buffer=15{query},{}", to(0), to(1)),
         "--stats",
         "-",
     ]);
@@ -146,6 +148,7 @@ fn stream(profile: &str, secret: Option<&str>) {
         assert!(number(&received, &format!("/links/{link}/packets")) > 0, "{received}");
     }
     assert_eq!(number(&received, "/tunnel/taken") > 0, profile == "main");
+    assert_eq!(number(&sent, "/copied") > 0, mode == "robust", "{sent}");
 }
 
 /// Sends the stream at its rate: what is more would only wait in the sender.
@@ -169,12 +172,12 @@ fn netem(own: &str, to: SocketAddr) -> Program {
 
 #[test]
 fn two_lossy_links_lose_nothing_by_the_simple_profile() {
-    stream("simple", None);
+    stream("simple", None, "economy");
 }
 
 #[test]
 fn two_lossy_links_lose_nothing_by_the_main_profile_with_a_key() {
-    stream("main", Some("correct-horse"));
+    stream("main", Some("correct-horse"), "robust");
 }
 
 #[test]

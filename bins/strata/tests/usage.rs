@@ -39,6 +39,10 @@ fn wrong_values_are_named_by_flag_and_parameter() {
             &["null_packet_deletion", "Main"],
         ),
         ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 -p advanced", &["--profile", "simple, main"]),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 --mode fast",
+            &["--mode", "economy, balanced or robust"],
+        ),
         ("rist send -i udp://127.0.0.1:0", &["--output"]),
         ("rist receive -i rist://127.0.0.1:8 -o udp://127.0.0.1:9", &["--input", "host", "with an @"]),
         ("rist receive -i rist://@127.0.0.1:9 -o udp://127.0.0.1:9", &["--input", "binds[0]", "even"]),
@@ -79,9 +83,10 @@ fn what_cannot_be_opened_is_named() {
 
 #[test]
 fn what_has_no_effect_is_told_and_secrets_are_not() {
-    let line = "rist send -i udp://127.0.0.1:0 -o rist://no.invalid:8?weight=5&rtt-min=5&secret=hunter2";
+    let line =
+        "rist send -i udp://127.0.0.1:0 -o rist://no.invalid:8?bandwidth=5000&rtt-min=5&secret=hunter2";
     let (_, text) = run(line);
-    assert!(text.contains("weight has no effect") && text.contains("rtt-min has no effect"), "{text}");
+    assert!(text.contains("bandwidth has no effect") && text.contains("rtt-min has no effect"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     let (_, text) = run("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?secret=hunter2&nonsense=1");
     assert!(text.contains("nonsense") && !text.contains("hunter2"), "{text}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use strata_media::bond::{Mode, SchedulerParams};
 use strata_media::net::{self, AesType, Passphrase, PassphraseError, ReceiverConfig, RistUrls, SenderConfig};
 
 use super::udp::UdpUrl;
@@ -20,14 +21,19 @@ pub(crate) struct Send {
     pub(crate) input: UdpUrl,
     /// The receiver, once for every link: rist://HOST:PORT[?NAME=VALUE&…],…
     ///
-    /// Parameters of a link: source=ADDRESS, interface=NAME (or miface), backup=1 (only when the others do not
-    /// suffice). Of the stream, in any of the URLs: buffer=MS (latency), secret, aes-type=128|256, key-rotation, cname.
+    /// Parameters of a link: source=ADDRESS, interface=NAME (or miface), weight=N (a hint), backup=1 (only when the
+    /// others do not suffice), metered=1 (last of all), cap=MB. Of the stream, in any of the URLs: buffer=MS (latency), secret, aes-type=128|256, key-rotation, cname.
     /// librist's others are checked, and a warning says that they have no effect.
     #[arg(short, long, alias = "outputurl", value_name = "URL,…")]
     output: String,
     /// How it speaks; main needs one port per link and can encrypt, simple two ports, an even one and the one above
     #[arg(short, long, value_name = "PROFILE", default_value = "main")]
     profile: Profile,
+    /// How much is sent that may turn out not to have been needed: economy repeats what is lost; balanced also copies
+    /// keyframes and tables to a second link, and spends a tenth of what the links have to spare on copies; robust
+    /// copies keyframes and tables to all links, and spends half
+    #[arg(short, long, value_name = "MODE", default_value_t)]
+    mode: Mode,
     /// Leave null packets out, which the receiver restores; only with main
     #[arg(short, long)]
     null_packet_deletion: bool,
@@ -141,6 +147,7 @@ impl Send {
         let Profile(profile) = self.profile;
         let mut config = config.with_profile(profile);
         config.null_packet_deletion = self.null_packet_deletion;
+        config.scheduler = SchedulerParams::new(self.mode);
         Ok(config)
     }
 }
