@@ -88,8 +88,9 @@ bench: ## criterion benches; the figures are explained in benches/README.md
 
 bench-bonding: ## bonding beside librist, SRT and GStreamer over emulated links (TRACES=, SECONDS=, ARGS=)
 	@scripts/setup.sh build
-	$(CARGO) build $(CARGOFLAGS) --release --workspace --bins
-	$(TARGET_DIR)/release/bonding --out $(TARGET_DIR)/bench-bonding \
+	$(CARGO) build $(CARGOFLAGS) --release -p strata
+	$(CARGO) build $(CARGOFLAGS) -p strata-benches --bin bonding
+	STRATA_BIN_DIR=$(TARGET_DIR)/release $(TARGET_DIR)/debug/bonding --out $(TARGET_DIR)/bench-bonding \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 fuzz: ## every decoder for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)

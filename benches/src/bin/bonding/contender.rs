@@ -108,7 +108,7 @@ impl Contender {
             Self::Gstreamer => {
                 let addresses = each(&ends.receivers, |_, addr| addr.to_string());
                 let line = format!(
-                    "ristsrc bonding-addresses={addresses} receiver-buffer={latency} encoding-name=MP2T ! rtpmp2tdepay ! \
+                    "ristsrc bonding-addresses={addresses} receiver-buffer={latency} ! rtpmp2tdepay ! \
                      udpsink host={} port={}",
                     output.ip(),
                     output.port()
