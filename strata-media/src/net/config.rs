@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::NetError;
 use crate::bond::{Cost, SchedulerParams};
+use crate::rist::auth::{Auth, Credentials, Verifiers};
 use crate::rist::tunnel::{self, Psk};
 
 /// How a sender speaks; a receiver understands both.
@@ -33,6 +34,8 @@ pub struct SenderConfig {
     pub profile: Profile,
     /// Encrypts everything with a key the receiver has too; only with the Main Profile.
     pub psk: Option<Psk>,
+    /// Says who this end is, to a receiver that lets only its users in; only with the Main Profile.
+    pub credentials: Option<Credentials>,
     /// Leaves the null packets of a transport stream out, which the receiver restores; only with the Main Profile.
     pub null_packet_deletion: bool,
     /// Tells sequence numbers of 32 bits, which streams of more than 100 Mbit/s need at a latency of 1 s; only with the
@@ -51,6 +54,7 @@ impl SenderConfig {
             cname: "strata".to_owned(),
             profile: Profile::Simple,
             psk: None,
+            credentials: None,
             null_packet_deletion: false,
             sequence_extension: false,
         }
@@ -70,6 +74,9 @@ impl SenderConfig {
             let field = "null_packet_deletion".to_owned();
             return Err(NetError::Config { field, reason: reason.to_owned() });
         }
+        if simple && self.credentials.is_some() {
+            return Err(NetError::Config { field: "credentials".to_owned(), reason: reason.to_owned() });
+        }
         if simple && self.sequence_extension {
             let field = "sequence_extension".to_owned();
             return Err(NetError::Config { field, reason: reason.to_owned() });
@@ -78,8 +85,19 @@ impl SenderConfig {
         let mut config = tunnel::Config::new(self.psk.clone());
         config.null_packet_deletion = self.null_packet_deletion;
         config.sequence_extension = self.sequence_extension;
+        if let Some(credentials) = &self.credentials {
+            config.auth = Some(Auth::client(credentials.clone(), entropy()?));
+        }
         Ok((!simple).then_some(config))
     }
+}
+
+/// Random bytes for what must not be guessed.
+pub(super) fn entropy() -> Result<[u8; 32], NetError> {
+    let mut out = [0; 32];
+    let error = |_| NetError::Io { what: "no random numbers", source: std::io::ErrorKind::Other.into() };
+    aws_lc_rs::rand::fill(&mut out).map_err(error)?;
+    Ok(out)
 }
 
 /// Checks a key.
@@ -172,6 +190,8 @@ pub struct ReceiverConfig {
     pub cname: String,
     /// The key senders have too. With it, nothing is taken in clear, and so nothing of the Simple Profile.
     pub psk: Option<Psk>,
+    /// Who is let in. With it, nothing of who has not shown a password is taken, and so nothing of the Simple Profile.
+    pub users: Option<Verifiers>,
     /// Packets kept for a consumer that does not take them; more are dropped and counted.
     pub output_capacity: usize,
 }
@@ -185,6 +205,7 @@ impl ReceiverConfig {
             latency: Duration::from_millis(1000),
             cname: "strata".to_owned(),
             psk: None,
+            users: None,
             output_capacity: 8192,
         }
     }

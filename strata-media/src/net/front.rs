@@ -7,9 +7,11 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::channel::Inbox;
+use super::config::entropy;
 use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
 use crate::rist::ReceiverStats;
+use crate::rist::auth::{Auth, Verifiers};
 use crate::rist::gre::Header;
 use crate::rist::receiver::Input;
 use crate::rist::tunnel::{Config, Listener, ListenerInput, ListenerOutput, Psk};
@@ -27,10 +29,18 @@ pub(super) struct Front {
 
 impl Front {
     /// Gives the pairs to the current runtime.
-    pub(super) fn register(pairs: Vec<Pair>, psk: Option<Psk>) -> Result<Self, NetError> {
+    pub(super) fn register(
+        pairs: Vec<Pair>,
+        psk: Option<Psk>,
+        users: Option<Verifiers>,
+    ) -> Result<Self, NetError> {
+        let mut config = Config::new(psk);
+        if let Some(users) = users {
+            config.auth = Some(Auth::server(users, entropy()?));
+        }
         Ok(Self {
             sockets: pairs.into_iter().map(LinkSockets::register).collect::<Result<_, _>>()?,
-            tunnels: Listener::new(Instant::now(), Config::new(psk), socket::seed()),
+            tunnels: Listener::new(Instant::now(), config, socket::seed()),
             datagram: Vec::new(),
             inbox: Inbox::default(),
         })

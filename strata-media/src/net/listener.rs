@@ -90,7 +90,7 @@ impl ListenerDriver {
         let now = Instant::now();
         let running = Running {
             streams: Streams::new(now, machine_config(&self.config), self.most),
-            front: Front::register(self.pairs, self.config.psk)?,
+            front: Front::register(self.pairs, self.config.psk, self.config.users)?,
             accepted: self.accepted,
             addrs: self.addrs,
             capacity: self.config.output_capacity,

@@ -43,6 +43,7 @@ mod tunnels;
 pub mod url;
 
 pub use crate::rist::Packet;
+pub use crate::rist::auth::{Credentials, Verifiers, VerifiersError};
 pub use crate::rist::psk::{AesType, Passphrase, PassphraseError};
 pub use crate::rist::tunnel::{Counters as TunnelStats, Psk};
 pub use config::{LinkConfig, Profile, ReceiverConfig, SenderConfig, SenderUpdate};

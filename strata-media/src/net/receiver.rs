@@ -169,7 +169,7 @@ impl ReceiverDriver {
         let now = Instant::now();
         let running = Running {
             machine: rist::Receiver::new(now, machine_config(&self.config)),
-            front: Front::register(self.pairs, self.config.psk)?,
+            front: Front::register(self.pairs, self.config.psk, self.config.users)?,
             packets: self.packets,
             stats: self.stats,
             overflowed: 0,

@@ -166,6 +166,10 @@ fn what_only_the_main_profile_knows_is_refused_without_it() {
         refused(|c| c.null_packet_deletion = true).starts_with("invalid null_packet_deletion: only with")
     );
     assert!(refused(|c| c.sequence_extension = true).starts_with("invalid sequence_extension: only with"));
+    assert!(
+        refused(|c| c.credentials = Credentials::new("name", "password"))
+            .starts_with("invalid credentials: only")
+    );
     let too_often = |c: &mut SenderConfig| {
         let key_rotation = Some(Psk::MIN_KEY_ROTATION - 1);
         (c.profile, c.psk) = (Profile::Main, psk("secret").map(|psk| Psk { key_rotation, ..psk }));
@@ -318,4 +322,30 @@ async fn links_are_checked_as_a_whole_before_any_changes() {
     handle.update(SenderUpdate { links: vec![good], remove: vec![0], ..SenderUpdate::default() }).unwrap();
     // What was said before counts, also before the driver has seen it.
     assert_eq!(refused(vec![], vec![0]), "invalid remove[0]: there is no link 0");
+}
+
+/// With users, who has no password or another one is not heard.
+#[tokio::test]
+async fn only_who_knows_the_password_is_let_in() {
+    let user = |password| Credentials::new("field", password).unwrap();
+    let mut config = ReceiverConfig::new(vec![loopback()]);
+    config.latency = Duration::from_millis(1000);
+    config.users = Some(Verifiers::of(&user("right"), [5; 32]));
+    let (mut received, driver) = receiver(config).unwrap();
+    tokio::spawn(driver.run());
+    let mut handles = Vec::new();
+    for (text, credentials) in [("no", None), ("wrong", Some(user("wrong"))), ("right", Some(user("right")))]
+    {
+        let mut config = SenderConfig::new(vec![LinkConfig::new(0, received.local_addrs()[0])]);
+        (config.profile, config.credentials) = (Profile::Main, credentials);
+        config.latency = Duration::from_millis(1000);
+        let (handle, driver) = sender(config).unwrap();
+        tokio::spawn(driver.run());
+        handle.send(Bytes::from_static(text.as_bytes())).await.unwrap();
+        handles.push(handle);
+    }
+    // What was sent before the exchange was over is sent again.
+    let packet = received.recv().await.unwrap();
+    assert_eq!((packet.payload.as_ref(), packet.lost_before), (&b"right"[..], 0));
+    assert!(received.stats().tunnel.unauthenticated > 0, "{:?}", received.stats().tunnel);
 }

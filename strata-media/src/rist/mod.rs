@@ -13,6 +13,7 @@
 //! what it adds to RTP.
 
 mod arrivals;
+pub mod auth;
 mod clock;
 mod echo;
 mod error;

@@ -5,7 +5,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use strata_media::net::{self, AesType, LinkConfig, Passphrase, Profile, Psk, ReceiverConfig, SenderConfig};
+use strata_media::net::{
+    self, AesType, Credentials, LinkConfig, Passphrase, Profile, Psk, ReceiverConfig, SenderConfig, Verifiers,
+};
 use strata_media::rist::ReceiverStats;
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
@@ -27,6 +29,8 @@ struct Case {
     null_packet_deletion: bool,
     sequence_extension: bool,
     links: u8,
+    /// Password of the user "field", if who calls has to have one; the receiver knows the same.
+    password: Option<&'static str>,
 }
 
 const SIMPLE: Case = Case {
@@ -37,11 +41,14 @@ const SIMPLE: Case = Case {
     null_packet_deletion: false,
     sequence_extension: false,
     links: 1,
+    password: None,
 };
 const MAIN: Case = Case { test: 3, length: Duration::from_secs(12), profile: Profile::Main, ..SIMPLE };
 const AES_128: Case = Case { test: 5, aes_type: Some(AesType::Aes128), ..MAIN };
 const AES_256: Case = Case { test: 7, aes_type: Some(AesType::Aes256), ..MAIN };
 const LONG_NUMBERS: Case = Case { test: 11, sequence_extension: true, ..MAIN };
+const SRP: Case = Case { test: 13, password: Some(PASSWORD), ..MAIN };
+const SRP_AES_256: Case = Case { test: 15, password: Some(PASSWORD), ..AES_256 };
 const WITHOUT_NULLS: Case = Case { test: 9, null_packet_deletion: true, ..MAIN };
 const TWO_LINKS: Case = Case { test: 25, length: Duration::from_secs(6), links: 2, ..SIMPLE };
 const TWO_TUNNELS: Case = Case { test: 13, length: Duration::from_secs(6), links: 2, ..MAIN };
@@ -55,6 +62,10 @@ impl Case {
         Some(psk)
     }
 
+    fn credentials(&self) -> Option<Credentials> {
+        Credentials::new(USER, self.password?)
+    }
+
     /// The same for librist. Links share the stream; without a weight each would carry all of it.
     fn url(&self) -> String {
         let bits = match self.aes_type {
@@ -65,6 +76,21 @@ impl Case {
         let latency = LATENCY.as_millis();
         format!("?buffer={latency}&secret=correct-horse&aes-type={bits}&key-rotation=2000")
     }
+
+    /// The same for a librist that calls.
+    fn calling_url(&self) -> String {
+        let user = self.password.map(|password| format!("&username={USER}&password={password}"));
+        self.url() + &user.unwrap_or_default()
+    }
+}
+
+const USER: &str = "field";
+const PASSWORD: &str = "correct-horse";
+
+/// What `ristsrppasswd` makes of the password a receiver knows.
+fn users() -> String {
+    let output = std::process::Command::new("ristsrppasswd").args([USER, PASSWORD]).output();
+    String::from_utf8(output.expect("`make setup` installs rist-tools").stdout).unwrap()
 }
 
 fn tool(name: &str, case: Case, input: &str, output: &str) -> Child {
@@ -72,6 +98,15 @@ fn tool(name: &str, case: Case, input: &str, output: &str) -> Child {
     let mut command = Command::new(name);
     if case.null_packet_deletion && name == "ristsender" {
         command.arg("-n");
+    }
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "strata-interop-{}-{}",
+        std::process::id(),
+        case.test
+    ));
+    if case.password.is_some() && name == "ristreceiver" {
+        std::fs::write(&file, users()).unwrap();
+        command.arg("-F").arg(&file);
     }
     command
         .args([
@@ -107,6 +142,7 @@ async fn librist_receives(case: Case) {
     (config.profile, config.psk, config.latency) = (case.profile, case.psk(), LATENCY);
     config.null_packet_deletion = case.null_packet_deletion;
     config.sequence_extension = case.sequence_extension;
+    config.credentials = case.credentials();
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
     let sending = stream(case.length, async |payload| sender.send(payload).await.unwrap());
@@ -139,11 +175,12 @@ async fn strata_receives(mut case: Case) -> ReceiverStats {
     let binds = (0..case.links).map(|index| own(case.test, 2, 5000 + 2 * u16::from(index)));
     let mut config = ReceiverConfig::new(binds.collect());
     (config.psk, config.latency) = (case.psk(), LATENCY);
+    config.users = case.password.map(|_| Verifiers::parse(&users()).unwrap());
     let (mut receiver, driver) = net::receiver(config).unwrap();
     tokio::spawn(driver.run());
     let to = |index: u8| receiver.local_addrs()[usize::from(index)];
     let (relays, links): (Vec<_>, Vec<_>) = (0..case.links).map(|index| link(index, to(index))).unzip();
-    let urls: Vec<_> = links.iter().map(|link| format!("rist://{link}{}", case.url())).collect();
+    let urls: Vec<_> = links.iter().map(|link| format!("rist://{link}{}", case.calling_url())).collect();
     let _tool = tool("ristsender", case, &format!("udp://@{input}"), &urls.join(","));
     bound(input).await;
     let socket = UdpSocket::bind(own(case.test, 3, 0)).await.unwrap();
@@ -226,6 +263,27 @@ async fn librist_receives_with_a_key_of_256_bits() {
 #[tokio::test]
 async fn strata_receives_with_a_key_of_256_bits() {
     strata_receives(AES_256).await;
+}
+
+#[tokio::test]
+async fn librist_receives_from_who_knows_the_password() {
+    librist_receives(SRP).await;
+}
+
+#[tokio::test]
+async fn strata_receives_from_who_knows_the_password() {
+    let stats = strata_receives(SRP).await;
+    assert!(stats.tunnel.unauthenticated < 100, "{:?}", stats.tunnel);
+}
+
+#[tokio::test]
+async fn librist_receives_with_a_password_and_a_key() {
+    librist_receives(SRP_AES_256).await;
+}
+
+#[tokio::test]
+async fn strata_receives_with_a_password_and_a_key() {
+    strata_receives(SRP_AES_256).await;
 }
 
 #[tokio::test]

@@ -116,10 +116,10 @@ impl Listener {
         sum
     }
 
-    /// Whether only what is encrypted is taken.
+    /// Whether only what is encrypted, or of who has shown a password, is taken.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.config.psk.is_some()
+        self.config.psk.is_some() || self.config.auth.is_some()
     }
 
     /// Counts a datagram of the Simple Profile that was not taken, because it is in clear.

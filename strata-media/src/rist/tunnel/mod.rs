@@ -24,6 +24,7 @@ mod session;
 pub use listener::{Input as ListenerInput, Listener, Output as ListenerOutput};
 pub use session::{Input, Output, Role, Session};
 
+use super::auth::Auth;
 use super::psk::{AesType, Passphrase};
 
 /// A pre-shared key.
@@ -61,6 +62,8 @@ pub struct Config {
     pub null_packet_deletion: bool,
     /// Tells the upper half of 32-bit sequence numbers: 16 bits name the packets of 1 s up to about 300 Mbit/s.
     pub sequence_extension: bool,
+    /// Carries nothing until the peer has shown that it knows a password; anybody may be it when `None`.
+    pub auth: Option<Auth>,
 }
 
 impl Config {
@@ -89,6 +92,8 @@ pub struct Counters {
     pub unencrypted: u64,
     /// Datagrams with a new nonce that came too soon after others.
     pub throttled: u64,
+    /// Datagrams with RTP or RTCP of peers that have not shown a password where one is needed.
+    pub unauthenticated: u64,
     /// Datagrams of peers there was no room for.
     pub crowded: u64,
 }
@@ -103,6 +108,7 @@ impl std::ops::AddAssign for Counters {
             undecryptable,
             unencrypted,
             throttled,
+            unauthenticated,
             crowded,
         } = other;
         self.taken += taken;
@@ -112,6 +118,7 @@ impl std::ops::AddAssign for Counters {
         self.undecryptable += undecryptable;
         self.unencrypted += unencrypted;
         self.throttled += throttled;
+        self.unauthenticated += unauthenticated;
         self.crowded += crowded;
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Opened {
         /// Whether it tells something in JSON: noise does not.
         told: bool,
     },
+    /// A message of the authentication.
+    Authentication(Bytes),
     Other,
 }
 
@@ -87,6 +89,10 @@ impl Open {
         strangers: Option<&mut Budget>,
     ) -> Result<(Opened, Option<(u8, AesType)>), Refusal> {
         let (header, start) = Header::decode(&data).map_err(|_| Refusal::Rejected)?;
+        // Never encrypted (TR-06-2).
+        if header.ether_type == AUTHENTICATION && header.nonce.is_none() {
+            return Ok((Opened::Authentication(data.freeze().slice(start..)), None));
+        }
         let Some(own_type) = self.psk.as_ref().map(|psk| psk.aes_type) else {
             if header.nonce.is_some() {
                 return Err(Refusal::Undecryptable);
@@ -94,9 +100,7 @@ impl Open {
             return plain(header.ether_type, data, start).map(|opened| (opened, None));
         };
         let (Some(nonce), Some(sequence)) = (header.nonce, header.sequence) else {
-            // Authentication is never encrypted (TR-06-2).
-            let other = header.ether_type == AUTHENTICATION;
-            return if other { Ok((Opened::Other, None)) } else { Err(Refusal::Unencrypted) };
+            return Err(Refusal::Unencrypted);
         };
         let aes_type = match header.version {
             0 => own_type,

@@ -50,14 +50,19 @@ impl Seal {
         }
     }
 
+    /// A datagram in clear.
+    pub(super) fn clear(ether_type: u16, parts: &[&[u8]], out: &mut Vec<u8>) {
+        // No sequence number: nothing here needs it, and it would cost four bytes.
+        let header = Header { nonce: None, sequence: None, version: 0, key_256: false, ether_type };
+        header.encode(out);
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+    }
+
     /// Replaces `out` by a datagram with these parts; by nothing when it could not be encrypted.
     pub(super) fn datagram(&mut self, ether_type: u16, parts: &[&[u8]], out: &mut Vec<u8>) {
         out.clear();
         let Some(keyed) = &mut self.keyed else {
-            // No sequence number: nothing here needs it, and it would cost four bytes.
-            let header = Header { nonce: None, sequence: None, version: 0, key_256: false, ether_type };
-            header.encode(out);
-            return parts.iter().for_each(|part| out.extend_from_slice(part));
+            return Self::clear(ether_type, parts, out);
         };
         // The nonce changes where the number wraps (TR-06-2), so that none is used twice with a key.
         if keyed.left == 0 || keyed.sequence == u32::MAX {

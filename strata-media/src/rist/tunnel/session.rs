@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::super::auth::Eap;
 use super::super::extension::{Extension, Nulls};
-use super::super::gre::{Capabilities, KEEP_ALIVE, KeepAlive, Ports, REDUCED_OVERHEAD};
-use super::super::rtp::HEADER_LEN;
+use super::super::gre::{AUTHENTICATION, Capabilities, KEEP_ALIVE, KeepAlive, Ports, REDUCED_OVERHEAD};
+use super::super::rtcp::Writer;
+use super::super::rtp::{HEADER_LEN, RETRANSMISSION_BIT};
 use super::super::seed::Seed;
 use super::budget::Budget;
 use super::open::{Open, Opened, Refusal};
@@ -21,6 +23,8 @@ const BURST: usize = 3;
 /// Ports within the tunnel: those of librist.
 const RTP: Ports = Ports { source: 32769, destination: 1968 };
 const RTCP: Ports = Ports { source: 32768, destination: 1969 };
+/// Canonical name in reports of its own.
+const NAME: &str = "strata";
 /// What is told of this end in keep-alive messages.
 const ABOUT: &[u8] = br#"{"vendor":"Strata"}"#;
 const ABILITIES: Capabilities = Capabilities::BONDING
@@ -74,12 +78,16 @@ pub struct Session {
     sequence_extension: bool,
     seal: Seal,
     open: Open,
+    /// Who the peer is, if that matters.
+    eap: Option<Eap>,
     /// In the form of a MAC address, of the range anyone may use.
     mac: [u8; 6],
     rtcp: Ports,
     next_keep_alive: Instant,
     heard: Instant,
     proven: bool,
+    /// Whether RTP came.
+    media: bool,
     counters: Counters,
     kept: Vec<u8>,
     out: VecDeque<Output>,
@@ -97,11 +105,13 @@ impl Session {
             sequence_extension: config.sequence_extension,
             seal: Seal::new(config.psk.as_ref(), seed.next()),
             open: Open::new(now, config.psk.as_ref()),
+            eap: config.auth.as_ref().map(|auth| auth.exchange(now, seed.next())),
             mac: [0x02, m[1], m[2], m[3], m[4], m[5]],
             rtcp: RTCP,
             next_keep_alive: now + KEEP_ALIVE_INTERVAL,
             heard: now,
             proven: false,
+            media: false,
             counters: Counters::default(),
             kept: Vec::new(),
             out: VecDeque::new(),
@@ -109,6 +119,7 @@ impl Session {
         if role == Role::Client {
             session.say(BURST, ABILITIES);
         }
+        session.authenticate();
         session
     }
 
@@ -134,6 +145,10 @@ impl Session {
             Input::Datagram(data) => self.receive(now, data, None),
             Input::Close => self.say(BURST, ABILITIES.with(Capabilities::DISCONNECT)),
             Input::Timeout => {
+                if let Some(eap) = &mut self.eap {
+                    eap.timeout(now);
+                    self.authenticate();
+                }
                 if now >= self.next_keep_alive {
                     self.next_keep_alive = now + KEEP_ALIVE_INTERVAL;
                     // A server does not speak to who may not have called.
@@ -147,13 +162,19 @@ impl Session {
 
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Output {
-        self.out.pop_front().unwrap_or(Output::Timeout(self.next_keep_alive))
+        self.out.pop_front().unwrap_or_else(|| {
+            let due = self.eap.as_ref().and_then(Eap::due);
+            Output::Timeout(due.map_or(self.next_keep_alive, |due| due.min(self.next_keep_alive)))
+        })
     }
 
     /// Replaces `out` by the datagram for an RTP packet; by nothing, if it could not be encrypted.
     /// `upper` is the upper half of its sequence number, which is told if that is configured.
     pub fn rtp(&mut self, header: &[u8; HEADER_LEN], upper: u16, payload: &[u8], out: &mut Vec<u8>) {
         self.kept.clear();
+        if !self.is_open() {
+            return out.clear();
+        }
         let nulls = if self.null_packet_deletion { Nulls::remove(payload, &mut self.kept) } else { None };
         let ports = RTP.encode();
         let sequence = self.sequence_extension.then_some(upper);
@@ -169,15 +190,27 @@ impl Session {
 
     /// Replaces `out` by the datagram for an RTCP packet; by nothing, if it could not be encrypted.
     pub fn rtcp(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        // Also before the peer is known: librist takes notice of a client by its RTCP.
         self.seal.datagram(REDUCED_OVERHEAD, &[&self.rtcp.encode(), data], out);
     }
 
     /// Takes a datagram; who is not known yet shares a budget with others.
-    pub(super) fn receive(&mut self, now: Instant, data: BytesMut, strangers: Option<&mut Budget>) {
-        let (opened, key) = match self.open.open(now, data, strangers) {
+    pub(super) fn receive(&mut self, now: Instant, data: BytesMut, mut strangers: Option<&mut Budget>) {
+        let (opened, key) = match self.open.open(now, data, strangers.as_deref_mut()) {
             Ok(opened) => opened,
             Err(refusal) => return self.refuse(refusal),
         };
+        if let (Some(eap), Opened::Authentication(message)) = (&mut self.eap, &opened) {
+            eap.receive(now, message, || strangers.is_none_or(|budget| budget.take(now)));
+            return self.authenticate();
+        }
+        if !self.is_open() && !matches!(opened, Opened::KeepAlive) {
+            self.counters.unauthenticated += 1;
+            if let Some(eap) = &mut self.eap {
+                eap.challenge(now);
+            }
+            return self.authenticate();
+        }
         if let (Some((version, aes_type)), Role::Server) = (key, self.role) {
             self.seal.mirror(version, aes_type);
         }
@@ -186,6 +219,7 @@ impl Session {
         }
         match opened {
             Opened::Rtp(data, held) => {
+                self.media = true;
                 held.into_iter().for_each(|held| self.take(Output::Rtp(held)));
                 self.take(Output::Rtp(data));
             }
@@ -195,6 +229,9 @@ impl Session {
                     self.rtcp = Ports { source: ports.destination, destination: ports.source };
                 }
                 self.take(Output::Rtcp(data));
+                if self.eap.is_some() && self.role == Role::Server && !self.media {
+                    self.greet();
+                }
             }
             Opened::KeepAlive => self.counters.keep_alives += 1,
             Opened::Farewell { told } => {
@@ -205,7 +242,36 @@ impl Session {
                     self.out.push_back(Output::Closed);
                 }
             }
-            Opened::Other => self.counters.other += 1,
+            Opened::Authentication(_) | Opened::Other => self.counters.other += 1,
+        }
+    }
+
+    /// Whether RTP passes, and RTCP is taken.
+    fn is_open(&self) -> bool {
+        self.eap.as_ref().is_none_or(Eap::is_authenticated)
+    }
+
+    /// Sends what the authentication has to say.
+    fn authenticate(&mut self) {
+        while let Some(message) = self.eap.as_mut().and_then(Eap::poll) {
+            let mut datagram = Vec::new();
+            Seal::clear(AUTHENTICATION, &[&message], &mut datagram);
+            self.out.push_back(Output::Transmit(datagram));
+        }
+    }
+
+    /// Sends an empty report: librist that was let in sends no media before it hears RTCP, and a receiver reports on
+    /// media.
+    fn greet(&mut self) {
+        let [_, _, a, b, c, d] = self.mac;
+        let ssrc = u32::from_be_bytes([a, b, c, d]) & !RETRANSMISSION_BIT;
+        let mut writer = Writer::new();
+        writer.receiver_report(ssrc, None);
+        writer.source_description(ssrc, NAME);
+        let mut datagram = Vec::new();
+        self.rtcp(&writer.finish(), &mut datagram);
+        if !datagram.is_empty() {
+            self.out.push_back(Output::Transmit(datagram));
         }
     }
 
