@@ -21,20 +21,17 @@ use super::delay::Delay;
 use super::flight::{Digest, Flight, Proof};
 use super::loss::LossWindow;
 use super::stats::LinkState;
-use super::{BondLink, Cost};
+use super::{BondLink, Cost, Failover, SchedulerParams};
 use crate::rist::Received;
 
 /// Added to each datagram for the capacity's sake: IPv4 and UDP headers.
 const OVERHEAD: usize = 28;
-/// Least time without proof of delivery after which a link is suspect.
-const SUSPECT: Duration = Duration::from_millis(150);
-/// The same for a link that is alone: nothing could be done about it, and its peer may report seldom.
+/// Least time without proof of delivery after which a link is suspect that is alone: nothing could be done about it, and its peer may report seldom.
 const SUSPECT_ALONE: Duration = Duration::from_secs(1);
 /// A link that never answered is dead after so long.
 const PROBE_TIME: Duration = Duration::from_secs(2);
-/// How long a link must answer until it is trusted: at first, and after it was dead.
+/// How long a link must answer until it is trusted at first.
 const WARM_TIME: Duration = Duration::from_secs(1);
-const COOLDOWN_TIME: Duration = Duration::from_millis(500);
 /// Less than that above the least delay is jitter, and no queue; more, when jitter is more.
 const QUEUE_THRESHOLD: Duration = Duration::from_millis(15);
 const QUEUE_THRESHOLD_MOST: Duration = Duration::from_millis(60);
@@ -69,6 +66,8 @@ pub(super) struct Link {
     pub(super) cost: Cost,
     /// Hint by its user, 0 if there is none.
     pub(super) weight: u32,
+    /// When it is given up, and taken up again.
+    pub(super) failover: Failover,
     cap_bytes: Option<u64>,
     /// Bytes it was given, RTCP and the headers of the layers below included.
     spent: u64,
@@ -114,6 +113,7 @@ impl Link {
             enabled: true,
             cost: config.cost,
             weight: config.weight,
+            failover: Failover::default(),
             cap_bytes: config.cap_bytes,
             spent: 0,
             capacity: Capacity::default(),
@@ -129,6 +129,11 @@ impl Link {
         }
     }
 
+    /// A link under the parameters of its bond.
+    pub(super) fn with(now: Instant, config: &BondLink, params: &SchedulerParams) -> Self {
+        Self { failover: params.failover, ..Self::new(now, config) }
+    }
+
     /// Takes what its user says of it.
     pub(super) fn set_cost(&mut self, config: &BondLink) {
         (self.cost, self.weight, self.cap_bytes) = (config.cost, config.weight, config.cap_bytes);
@@ -136,9 +141,9 @@ impl Link {
 
     /// Forgets everything but what its user said, and what it was given.
     pub(super) fn start_anew(&mut self, now: Instant) {
-        let Self { error, enabled, cost, weight, cap_bytes, spent, .. } =
+        let Self { error, enabled, cost, weight, failover, cap_bytes, spent, .. } =
             std::mem::replace(self, Self::new(now, &BondLink::default()));
-        (self.error, self.enabled, self.spent) = (error, enabled, spent);
+        (self.error, self.enabled, self.spent, self.failover) = (error, enabled, spent, failover);
         (self.cost, self.weight, self.cap_bytes) = (cost, weight, cap_bytes);
     }
 
@@ -483,7 +488,7 @@ impl Link {
                 return Some(since);
             }
             LinkState::Warm if age >= WARM_TIME => self.enter(now, LinkState::Live),
-            LinkState::Cooldown if age >= COOLDOWN_TIME => self.enter(now, LinkState::Warm),
+            LinkState::Cooldown if age >= self.failover.readmit_after => self.enter(now, LinkState::Warm),
             LinkState::Live if bad => self.enter(now, LinkState::Degraded),
             LinkState::Degraded if well => self.enter(now, LinkState::Live),
             _ => {}
@@ -492,8 +497,12 @@ impl Link {
     }
 
     fn patience(&self, alone: bool) -> Duration {
-        let least = if alone { SUSPECT_ALONE } else { SUSPECT };
-        (self.rtt().unwrap_or(DEFAULT_RTT) * 2).max(least)
+        (self.rtt().unwrap_or(DEFAULT_RTT) * 2).max(self.least_patience(alone))
+    }
+
+    fn least_patience(&self, alone: bool) -> Duration {
+        let suspect = self.failover.suspect_after;
+        if alone { suspect.max(SUSPECT_ALONE) } else { suspect }
     }
 
     /// When the oldest packet was sent whose arrival, or that of a later one, should long be known.
@@ -510,7 +519,7 @@ impl Link {
             return true;
         }
         let limit = self.patience(alone) + interval;
-        let least = if alone { SUSPECT_ALONE } else { SUSPECT };
+        let least = self.least_patience(alone);
         let unproven = now.saturating_duration_since(self.liveness.proven);
         let quiet = now.saturating_duration_since(self.liveness.heard);
         unproven > limit && (quiet > least || unproven > limit * 2)
@@ -597,6 +606,21 @@ mod tests {
         2 s without, alone: Probe → Dead, Warm → Dead (repeat), Live → Dead (repeat), Degraded → Dead (repeat), Cooldown → Dead (repeat),
         one in two lost: Probe → Dead, Live → Degraded,
         ");
+    }
+
+    #[test]
+    fn a_dead_link_is_readmitted_when_its_user_says() {
+        for ms in [0, 500, 3000] {
+            let (mut link, now) = link(LinkState::Dead);
+            link.failover.readmit_after = MS * ms;
+            answer(&mut link, now, 40);
+            let warm = (0..400).map(|i| now + MS * 10 * i).find(|&at| {
+                answer(&mut link, at, 40);
+                link.tick(at, false, MS * 50);
+                link.state == LinkState::Warm
+            });
+            assert_eq!(warm, Some(now + MS * ms));
+        }
     }
 
     #[test]

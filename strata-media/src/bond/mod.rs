@@ -29,7 +29,7 @@ mod stats;
 use std::time::Duration;
 
 pub use adaptation::{Adaptation, AdaptationParams};
-pub use params::{CriticalBroadcast, Mode, ParamsError, Redundancy, SchedulerParams, Storm};
+pub use params::{CriticalBroadcast, Failover, Mode, ParamsError, Redundancy, SchedulerParams, Storm};
 pub use sender::Sender;
 pub use stats::{BondStats, LinkState, LinkStats};
 

@@ -72,6 +72,27 @@ pub struct SchedulerParams {
     pub critical_broadcast: CriticalBroadcast,
     /// What happens when there is more to send than the links carry.
     pub storm: Storm,
+    /// When a link is given up, and taken up again.
+    pub failover: Failover,
+}
+
+/// When a link is given up, and taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failover {
+    /// A link is suspect without proof of delivery for so long, and two round trips; what it has under way goes by others
+    /// then. 50 ms to 10 s.
+    pub suspect_after: Duration,
+    /// A link that was dead is trusted when it has answered for so long; where the peer tells what arrives, it carries as
+    /// much as is seen to arrive meanwhile. At most 60 s.
+    pub readmit_after: Duration,
+}
+
+impl Default for Failover {
+    /// 150 and 500 ms.
+    fn default() -> Self {
+        Self { suspect_after: MS * 150, readmit_after: MS * 500 }
+    }
 }
 
 /// Copies of what nothing can be decoded without: tables, parameter sets and keyframes, found in an MPEG transport stream
@@ -157,6 +178,7 @@ impl SchedulerParams {
                 reliable_weight: 0.8,
                 unreliable_max_age: Duration::from_millis(200),
             },
+            failover: Failover::default(),
         }
     }
 
@@ -185,7 +207,9 @@ impl SchedulerParams {
         links("redundancy_target_links", self.redundancy.target_links)?;
         links("critical_target_links", self.critical_broadcast.target_links)?;
         ratio("storm_reliable_weight", self.storm.reliable_weight)?;
-        within("storm_unreliable_max_age_ms", Some(self.storm.unreliable_max_age), MS..=MS * 60_000)
+        within("storm_unreliable_max_age_ms", Some(self.storm.unreliable_max_age), MS..=MS * 60_000)?;
+        within("failover_suspect_ms", Some(self.failover.suspect_after), MS * 50..=MS * 10_000)?;
+        within("failover_readmit_ms", Some(self.failover.readmit_after), Duration::ZERO..=MS * 60_000)
     }
 }
 
@@ -251,7 +275,7 @@ mod tests {
     #[test]
     fn every_error_names_its_field() {
         type Change = fn(&mut SchedulerParams);
-        let cases: [(&str, Change); 12] = [
+        let cases: [(&str, Change); 14] = [
             ("discard_deadline_ms", |p| p.discard_deadline = Some(Duration::ZERO)),
             ("discard_deadline_ms", |p| p.discard_deadline = Some(MS * 60_001)),
             ("max_ahead_ms", |p| p.max_ahead = Duration::ZERO),
@@ -264,6 +288,8 @@ mod tests {
             ("storm_reliable_weight", |p| p.storm.reliable_weight = f64::INFINITY),
             ("storm_unreliable_max_age_ms", |p| p.storm.unreliable_max_age = Duration::ZERO),
             ("storm_unreliable_max_age_ms", |p| p.storm.unreliable_max_age = MS * 60_001),
+            ("failover_suspect_ms", |p| p.failover.suspect_after = MS * 49),
+            ("failover_readmit_ms", |p| p.failover.readmit_after = MS * 60_001),
         ];
         for (field, change) in cases {
             let mut params = SchedulerParams::default();

@@ -76,6 +76,13 @@ pub struct Scheduler {
         deserialize_with = "range::setting::<1, 64, _>"
     )]
     pub redundancy_target_links: Option<u32>,
+    /// A link is suspect without proof of delivery for so long, ms. Not in `control.md`, whose `config.update` names failover
+    /// thresholds without saying which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover_suspect_ms: Option<u32>,
+    /// A link that was dead is trusted when it has answered for so long, ms. Not in `control.md` either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover_readmit_ms: Option<u32>,
     /// Keyframes, parameter sets and tables are copied to a second link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_broadcast: Option<bool>,

@@ -112,7 +112,8 @@ any_struct! {
         storm_unreliable_max_age_ms: of(any::<u32>()), discard_deadline_ms: of(any::<u32>()),
         redundancy_enabled: of(any::<bool>()), redundancy_spare_ratio: of(0.0..=1.0),
         redundancy_max_packet_bytes: of(any::<u32>()), redundancy_target_links: of(1u32..=64),
-        critical_broadcast: of(any::<bool>()),
+        critical_broadcast: of(any::<bool>()), failover_suspect_ms: of(any::<u32>()),
+        failover_readmit_ms: of(any::<u32>()),
     }
     stream_stop -> StreamStop { stream_id: stream_id(), reason: of(text()), }
     config_update -> ConfigUpdate { scheduler: of(scheduler()), encoder: of(encoder_update()), }

@@ -60,7 +60,7 @@ impl PipelineConfig {
         }
         take!(storm_enabled storm_reliable_weight storm_unreliable_max_age_ms discard_deadline_ms
             redundancy_enabled redundancy_spare_ratio redundancy_max_packet_bytes redundancy_target_links
-            critical_broadcast);
+            critical_broadcast failover_suspect_ms failover_readmit_ms);
     }
 }
 

@@ -16,7 +16,8 @@ impl Sender {
     }
 
     fn add_link(&mut self, link: usize, config: BondLink) {
-        let (state, counts) = (Link::new(self.now, &config), Counts::default());
+        let state = Link::with(self.now, &config, self.scheduler.params());
+        let counts = Counts::default();
         if link == self.links.len() {
             self.links.push(state);
             self.counts.push(counts);

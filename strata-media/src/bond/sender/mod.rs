@@ -154,7 +154,7 @@ impl Sender {
         }
         Self {
             flow: rist::Sender::new(now, flow),
-            links: config.links.iter().map(|config| Link::new(now, config)).collect(),
+            links: config.links.iter().map(|link| Link::with(now, link, &config.scheduler)).collect(),
             removed: vec![false; config.links.len()],
             counts: config.links.iter().map(|_| Counts::default()).collect(),
             scheduler: Scheduler::new(config.scheduler.clone()),
@@ -210,7 +210,10 @@ impl Sender {
                 self.config.latency = latency;
                 self.flow.set_latency(latency);
             }
-            Input::Scheduler(params) => self.scheduler.set_params(params),
+            Input::Scheduler(params) => {
+                self.links.iter_mut().for_each(|link| link.failover = params.failover);
+                self.scheduler.set_params(params);
+            }
             Input::Bye => self.flow.handle_input(now, rist_sender::Input::Bye),
             Input::Timeout => {
                 if self.now >= self.report_due {

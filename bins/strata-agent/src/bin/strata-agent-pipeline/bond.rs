@@ -56,6 +56,8 @@ pub(crate) fn scheduler(given: &Scheduler) -> anyhow::Result<SchedulerParams> {
     take(&mut storm.enabled, given.storm_enabled);
     take(&mut storm.reliable_weight, given.storm_reliable_weight);
     take(&mut storm.unreliable_max_age, given.storm_unreliable_max_age_ms.map(ms));
+    take(&mut params.failover.suspect_after, given.failover_suspect_ms.map(ms));
+    take(&mut params.failover.readmit_after, given.failover_readmit_ms.map(ms));
     params.check()?;
     Ok(params)
 }
@@ -92,6 +94,8 @@ mod tests {
             redundancy_max_packet_bytes: Some(1000),
             redundancy_target_links: Some(3),
             critical_broadcast: Some(true),
+            failover_suspect_ms: Some(300),
+            failover_readmit_ms: Some(900),
         };
         let params = scheduler(&given).unwrap();
         assert_eq!(params.discard_deadline, Some(Duration::from_millis(200)));
@@ -101,6 +105,9 @@ mod tests {
         let copies = params.redundancy;
         assert!(copies.enabled && copies.spare_ratio == 0.4 && params.critical_broadcast.enabled);
         assert_eq!((copies.max_packet_bytes, copies.target_links), (1000, 3));
+        let failover = params.failover;
+        let ms = |time: Duration| time.as_millis();
+        assert_eq!((ms(failover.suspect_after), ms(failover.readmit_after)), (300, 900));
     }
 
     #[test]

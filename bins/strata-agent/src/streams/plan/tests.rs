@@ -120,6 +120,7 @@ fn every_part_of_the_scheduler_is_taken_at_the_start_and_later() {
     for scheduler in [
         json!({"storm_enabled": true, "discard_deadline_ms": 200, "redundancy_enabled": true, "critical_broadcast": true}),
         json!({"discard_deadline_ms": 300, "redundancy_spare_ratio": 0.4}),
+        json!({"failover_suspect_ms": 300, "failover_readmit_ms": 0}),
         json!({"storm_enabled": false, "redundancy_enabled": false, "critical_broadcast": false}),
         json!({"redundancy_spare_ratio": 0, "redundancy_max_packet_bytes": 0, "redundancy_target_links": 1}),
         json!({"storm_enabled": true, "storm_reliable_weight": 0.7, "storm_unreliable_max_age_ms": 100}),
@@ -132,6 +133,8 @@ fn every_part_of_the_scheduler_is_taken_at_the_start_and_later() {
         ("storm_unreliable_max_age_ms", json!(0)),
         ("discard_deadline_ms", json!(60_001)),
         ("redundancy_max_packet_bytes", json!(65_536)),
+        ("failover_suspect_ms", json!(49)),
+        ("failover_readmit_ms", json!(60_001)),
     ] {
         let fields = answers(&json!({name: value})).map(|answer| answer.unwrap_err().field.unwrap());
         let expected = ["payload.bonding_config.scheduler", "payload.scheduler"];
