@@ -2,9 +2,10 @@
 
 mod world;
 
+use proptest::prelude::*;
 use strata_media::bond::sender::Input;
-use strata_media::bond::{BondLink, Cost, LinkState};
-use strata_media::testing::netem::{Config, Outage};
+use strata_media::bond::{BondLink, Cost, LinkState, Mode, SchedulerParams};
+use strata_media::testing::netem::{Config, Loss, Outage};
 use world::{MS, SECOND, World};
 
 fn link(mbit: u64, ms: u32) -> Config {
@@ -60,6 +61,41 @@ fn links_come_and_go_without_a_gap() {
     assert_whole(&world);
     assert!(world.seen.longest_gap < MS * 10, "{:?}", world.seen.longest_gap);
     assert!(world.report().wire < 1.06, "{}", world.report());
+}
+
+/// A link that was not there when the stream began, or when it got another address, carries its share soon after it
+/// appears, though its peer reports on the others all the time.
+#[test]
+fn a_link_that_appears_later_is_used() {
+    let silent = Config { loss: Loss::Random { rate: 1.0 }, ..link(8, 60) };
+    let mut world = World::new(48, &[link(8, 40), silent.clone()], 5_000_000, SECOND);
+    for _ in 0..3 {
+        world.run(SECOND * 10);
+        assert_eq!(world.sender.stats(world.now).links[1].state, LinkState::Dead);
+        world.configure(1, &link(8, 60));
+        world.run(SECOND * 2);
+        assert!(rates(&mut world, 5)[1] > 1_000_000.0);
+        world.configure(1, &silent);
+        world.tell(Input::Readdress { link: 1 });
+    }
+    world.drain(SECOND * 3);
+    assert_whole(&world);
+}
+
+/// A link that got another address while it was switched off is asked how it is as often as one that never carried anything:
+/// what its peer tells on it of others is no word of itself.
+#[test]
+fn a_link_that_is_switched_on_with_another_address_is_used() {
+    let links = [link(6, 20), link(4, 60), link(8, 90), link(3, 40)];
+    let mut world = World::new(49, &links, 3_000_000, MS * 500);
+    world.run(SECOND * 2).tell(Input::Enable { link: 0, enabled: false }).run(SECOND);
+    world.moved[0] += 1;
+    world.tell(Input::Readdress { link: 0 }).run(SECOND * 3);
+    world.tell(Input::Enable { link: 0, enabled: true }).run(SECOND * 2);
+    assert_eq!(world.sender.stats(world.now).links[0].state, LinkState::Live);
+    assert!(rates(&mut world, 5)[0] > 300_000.0);
+    world.drain(SECOND * 3);
+    assert_whole(&world);
 }
 
 /// The only link changes its address, and one of two does.
@@ -158,4 +194,72 @@ fn a_weight_is_a_hint() {
     weigh(&mut world, [1000, 1]);
     world.drain(SECOND * 3);
     assert_whole(&world);
+}
+
+/// As patient as its user says, from the start and later.
+#[test]
+fn a_link_is_suspect_when_its_user_says() {
+    for ms in [150, 500] {
+        let mut links = [link(8, 40), link(8, 60)];
+        links[0].outages = vec![Outage { start: SECOND * 10, length: SECOND * 20 }];
+        let mut world = World::new(47, &links, 4_000_000, SECOND);
+        let mut params = SchedulerParams::default();
+        params.failover.suspect_after = MS * ms;
+        world.schedule(params).run(SECOND * 10);
+        let state = |world: &World| world.sender.stats(world.now).links[0].state;
+        world.run(MS * (ms - 100));
+        assert_eq!(state(&world), LinkState::Live);
+        world.run(MS * 150);
+        assert_eq!(state(&world), LinkState::Dead);
+        world.run(SECOND * 10).drain(SECOND * 3);
+        assert_whole(&world);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is done to links and parameters of a running stream, what comes out is in order, nothing comes twice, and
+    /// what is not there was reported lost (asserted with every packet); and a good link at the end loses nothing.
+    #[test]
+    fn whatever_is_done_to_links_output_is_in_order(
+        seed in 1u64..1_000_000,
+        steps in proptest::collection::vec((0usize..8, 0usize..4, 0u32..400), 1..40),
+    ) {
+        let links = [link(6, 20), link(4, 60), link(8, 90), link(3, 40)];
+        let mut world = World::new(seed, &links, 3_000_000, MS * 500);
+        world.seen.unsynced();
+        world.run(MS * 300);
+        for (what, at, ms) in steps {
+            let (now, step) = (world.now, seed as usize + at);
+            let mut params = SchedulerParams::new(Mode::ALL[step % 3]);
+            params.storm.enabled = step % 2 == 0;
+            params.redundancy.target_links = 1 + step % 4;
+            let config = BondLink { weight: ms, cost: [Cost::Free, Cost::Backup, Cost::Metered][step % 3], ..named(at as u32) };
+            match what {
+                0 => world.tell(Input::Remove { link: at }),
+                1 | 2 => world.tell(Input::Link { link: at, config }),
+                3 => world.tell(Input::Readdress { link: at }),
+                4 => world.tell(Input::Enable { link: at, enabled: ms % 2 == 0 }),
+                5 => world.tell(Input::Latency(MS * (100 + ms))),
+                6 => {
+                    let mut gone = link(6, 30);
+                    gone.outages = vec![Outage { start: now - world.start, length: MS * ms }];
+                    world.configure(at, &gone);
+                    &mut world
+                }
+                _ => world.schedule(params),
+            };
+            world.run(MS * ms);
+        }
+        world.tell(Input::Link { link: 0, config: named(0) }).tell(Input::Enable { link: 0, enabled: true });
+        world.tell(Input::Latency(MS * 500)).schedule(SchedulerParams::default());
+        world.configure(0, &Config::simple(20_000_000, MS * 20, 0.0));
+        world.run(SECOND * 4);
+        let lost = world.seen.lost;
+        world.run(SECOND * 3).drain(SECOND * 3);
+        prop_assert_eq!(world.seen.lost, lost, "nothing more is lost once a good link is there");
+        prop_assert!(world.seen.accounted() <= world.seen.sent);
+        prop_assert!(world.sender.stats(world.now).pending == 0);
+    }
 }

@@ -19,6 +19,8 @@ use super::sequence::{Sequence, extend_timestamp};
 
 /// Time between two reports: at most 100 ms (TR-06-1, 5.2.1), and timers are late.
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(90);
+/// Until then nothing can be told of most paths.
+const START: Duration = Duration::from_secs(1);
 /// Time between the first reports of a path, until it is answered.
 const START_INTERVAL: Duration = Duration::from_millis(20);
 /// How many of those.
@@ -260,6 +262,8 @@ struct Feedback {
     ssrc: u32,
     /// When it last came.
     at: Instant,
+    /// Whether it has told of the path's own arrivals.
+    own: bool,
     /// Time of the newest report, 1/65536 s, beyond its wraps.
     newest: i64,
 }
@@ -302,6 +306,13 @@ impl Path {
     /// Whether the receiver tells what arrives, now that packets are sent.
     fn is_fed_back(&self, now: Instant) -> bool {
         self.feedback.as_ref().is_some_and(|feedback| now < feedback.at + REPORT_INTERVAL)
+    }
+
+    /// The same, and it has told of what arrived on this path itself. What it tells of others, on this path as on all, says
+    /// nothing of one that has carried nothing yet; at the start of a stream, that is all of them.
+    fn is_known(&self, now: Instant, epoch: Instant) -> bool {
+        let own = self.feedback.as_ref().is_some_and(|feedback| feedback.own);
+        self.is_fed_back(now) && (own || now < epoch + START)
     }
 }
 
@@ -516,7 +527,7 @@ impl Sender {
         {
             path.reports = path.reports.saturating_add(1);
             let starting = path.echo.srtt().is_none() && path.reports < START_REPORTS;
-            let fed_back = path.is_fed_back(now);
+            let fed_back = path.is_known(now, self.epoch);
             path.next_report = now
                 + match (starting, fed_back) {
                     (true, _) => START_INTERVAL,
@@ -533,7 +544,7 @@ impl Sender {
             writer.source_description(self.ssrc, &self.config.cname);
             // One that gave feedback and gives none may have started anew.
             let unknown = path.feedback.is_some() || path.reports <= FIRST_WORDS;
-            if !fed_back && unknown || path.reports % FULL_EVERY == 0 {
+            if !path.is_fed_back(now) && unknown || path.reports % FULL_EVERY == 0 {
                 writer.capabilities(self.ssrc, TAKES_FEEDBACK);
             }
             if let Some(question) = path.question.take() {
@@ -669,7 +680,9 @@ impl Sender {
         let before = state.as_ref().filter(|feedback| feedback.ssrc == ssrc).map(|feedback| feedback.newest);
         let time =
             before.map_or(CLOCK_ORIGIN + i64::from(timestamp), |newest| extend_timestamp(newest, timestamp));
-        *state = Some(Feedback { ssrc, at: now, newest: before.map_or(time, |newest| newest.max(time)) });
+        let own = !relayed || state.as_ref().is_some_and(|feedback| feedback.own);
+        let newest = before.map_or(time, |newest| newest.max(time));
+        *state = Some(Feedback { ssrc, at: now, own, newest });
         let (mut received, mut rtt) = (Vec::new(), None);
         for arrival in arrivals.filter(|arrival| rtp::stream(arrival.ssrc) == self.ssrc) {
             let number = self.history.number(Sequence { lower: arrival.sequence, upper: None });
