@@ -23,12 +23,12 @@ packages=(
   libgstreamer-plugins-base1.0-dev
   gstreamer1.0-plugins-base             # convert, resample, test sources
   gstreamer1.0-plugins-good             # MP4, RTSP, V4L2
-  gstreamer1.0-plugins-bad              # MPEG-TS, SRT, RTMP, H.264 parser
+  gstreamer1.0-plugins-bad              # MPEG-TS, SRT, RTMP, RIST, H.264 parser
   gstreamer1.0-plugins-ugly             # x264
   gstreamer1.0-libav                    # AAC encoder, decoders
   gstreamer1.0-tools                    # gst-launch, to compare with
-  ffmpeg                                # the demo generates a clip and checks the recording
-  rist-tools                            # interoperability tests against ristsender, ristreceiver
+  ffmpeg                                # the demo generates a clip and checks the recording; interoperability tests
+  rist-tools                            # interoperability tests: ristsender, ristreceiver
   srt-tools                             # SRT forwarding is tested against srt-live-transmit
   python3                               # a scripted receiver in strata-server's tests
   procps                                # kill, with which a test ends a receiver as an operator would
