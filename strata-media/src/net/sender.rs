@@ -49,7 +49,7 @@ type Shared = Arc<Mutex<(BondStats, tunnel::Counters)>>;
 
 #[derive(Debug)]
 enum Command {
-    Update(SenderUpdate),
+    Update(Box<SenderUpdate>),
     Finish(oneshot::Sender<()>),
 }
 
@@ -158,7 +158,7 @@ impl Sender {
         update.scheduler.as_ref().map_or(Ok(()), check_scheduler)?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let next = links::updated(&links, &update, self.profile)?;
-        let sent = self.commands.try_send(Command::Update(update)).map_err(|error| match error {
+        let sent = self.commands.try_send(Command::Update(Box::new(update))).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NetError::Busy,
             mpsc::error::TrySendError::Closed(_) => NetError::Closed,
         });
@@ -301,7 +301,7 @@ impl Running {
                     self.bond.handle_input(now, Input::Payload(payload));
                 }
             }
-            Wake::Command(Some(Command::Update(update))) => self.update(now, update),
+            Wake::Command(Some(Command::Update(update))) => self.update(now, *update),
             Wake::Command(Some(Command::Finish(done))) => {
                 self.take_pending(now);
                 self.finishing.push(done);

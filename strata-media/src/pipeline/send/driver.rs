@@ -38,7 +38,7 @@ const FOLLOW: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) enum Command {
     Bitrate(u32),
-    Update(SenderUpdate),
+    Update(Box<SenderUpdate>),
     Stop,
 }
 
@@ -289,7 +289,7 @@ impl Stream {
                 self.running.set_bitrate(kbps);
             }
             Command::Update(update) => {
-                if let Err(error) = sender.update(update) {
+                if let Err(error) = sender.update(*update) {
                     self.tell(SendEvent::Warning(error.to_string()));
                 }
             }

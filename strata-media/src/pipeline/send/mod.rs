@@ -54,7 +54,7 @@ impl SendHandle {
     /// # Errors
     /// [`PipelineError::Closed`] when the driver has ended.
     pub fn update(&self, update: SenderUpdate) -> Result<(), PipelineError> {
-        self.tell(Command::Update(update))
+        self.tell(Command::Update(Box::new(update)))
     }
 
     /// Ends the stream: what has been encoded is sent and has its latency to be repeated in, at most [`STOP_TIMEOUT`].
