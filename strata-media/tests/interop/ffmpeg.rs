@@ -14,7 +14,7 @@ use crate::rig::{LATENCY, PATIENCE, link, own};
 use crate::stream::{Check, DATAGRAM_BYTES, stream};
 
 /// How long the stream that is compared lasts.
-const LENGTH: Duration = Duration::from_secs(5);
+const LENGTH: Duration = Duration::from_secs(3);
 
 /// Copies bytes, in pieces of a datagram, with `rist` before the one of them that is RIST's.
 fn ffmpeg(profile: Profile, from: &str, to: &str) -> Child {

@@ -18,7 +18,7 @@ use crate::rig::{LATENCY, PATIENCE, link, own, sink};
 use crate::stream::{Check, DATAGRAM_BYTES, stream};
 
 /// How long the stream that is compared lasts.
-const LENGTH: Duration = Duration::from_secs(5);
+const LENGTH: Duration = Duration::from_secs(3);
 
 /// A pipeline at work; ends when dropped.
 struct Pipeline(gst::Pipeline);

@@ -50,8 +50,8 @@ const LONG_NUMBERS: Case = Case { test: 11, sequence_extension: true, ..MAIN };
 const SRP: Case = Case { test: 13, password: Some(PASSWORD), ..MAIN };
 const SRP_AES_256: Case = Case { test: 15, password: Some(PASSWORD), ..AES_256 };
 const WITHOUT_NULLS: Case = Case { test: 9, null_packet_deletion: true, ..MAIN };
-const TWO_LINKS: Case = Case { test: 25, length: Duration::from_secs(6), links: 2, ..SIMPLE };
-const TWO_TUNNELS: Case = Case { test: 13, length: Duration::from_secs(6), links: 2, ..MAIN };
+const TWO_LINKS: Case = Case { test: 25, length: Duration::from_secs(3), links: 2, ..SIMPLE };
+const TWO_TUNNELS: Case = Case { test: 13, length: Duration::from_secs(3), links: 2, ..MAIN };
 
 impl Case {
     fn psk(&self) -> Option<Psk> {
