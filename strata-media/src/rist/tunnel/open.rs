@@ -52,8 +52,8 @@ pub(super) struct Open {
     budget: Budget,
     /// Sources whose packets are taken when they were encrypted, the latest first.
     sources: Vec<u32>,
-    /// The last packet of no known source.
-    held: Option<(u32, Bytes)>,
+    /// The last packet of no known source, and the number of its datagram.
+    held: Option<(u32, u32, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Open {
         slot.key.apply(header.version, sequence, &mut data[start..]).map_err(|_| Refusal::Undecryptable)?;
         let opened = plain(header.ether_type, data, start).map_err(|_| Refusal::Undecryptable)?;
         let (opened, certain) = match opened {
-            Opened::Rtp(data, _) => self.rtp(data)?,
+            Opened::Rtp(data, _) => self.rtp(sequence, data)?,
             Opened::Rtcp(..) => (opened, true),
             _ => (opened, false),
         };
@@ -126,21 +126,26 @@ impl Open {
         Ok((opened, Some((header.version, aes_type))))
     }
 
-    /// RTP of a source that is known, or that comes for the second time: noise names another source each time.
-    fn rtp(&mut self, data: Bytes) -> Result<(Opened, bool), Refusal> {
+    /// RTP of a source that is known, or that comes for the second time: noise names another source each time, unless it
+    /// is the same datagram again.
+    fn rtp(&mut self, number: u32, data: Bytes) -> Result<(Opened, bool), Refusal> {
         let (header, _) = rtp::Header::decode(&data).map_err(|_| Refusal::Undecryptable)?;
         let source = header.stream();
         if self.sources.contains(&source) {
             return Ok((Opened::Rtp(data, None), true));
         }
         match self.held.take() {
-            Some((held, first)) if held == source => {
+            Some((held, before, first)) if held == source && before == number => {
+                self.held = Some((held, before, first));
+                Err(Refusal::Undecryptable)
+            }
+            Some((held, _, first)) if held == source => {
                 self.sources.truncate(MAX_SOURCES - 1);
                 self.sources.insert(0, source);
                 Ok((Opened::Rtp(data, Some(first)), true))
             }
             before => {
-                self.held = Some((source, data));
+                self.held = Some((source, number, data));
                 if before.is_some() { Err(Refusal::Undecryptable) } else { Ok((Opened::Held, false)) }
             }
         }

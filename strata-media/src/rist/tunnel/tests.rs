@@ -459,3 +459,20 @@ proptest! {
         prop_assert!(reserved || inner.is_empty(), "{} {}: {:?}", flip, bit, inner);
     }
 }
+
+/// As the network may do, or anybody who heard them.
+#[test]
+fn noise_does_not_pass_when_it_is_repeated() {
+    for seed in 0..50 {
+        let mut client =
+            Session::new(start(), &Config::new(Some(psk("other", AesType::Aes128))), Role::Client, seed);
+        let mut server = Session::new(start(), &secret(), Role::Server, 2);
+        let mut datagram = Vec::new();
+        for sequence in 0..20 {
+            client.rtp(&header(sequence, 4), 0, b"payload", &mut datagram);
+            for _ in 0..3 {
+                assert_eq!(give(&mut server, start(), &datagram).0, []);
+            }
+        }
+    }
+}
