@@ -23,7 +23,7 @@ override MEDIA := $(abspath $(MEDIA))
 export MEDIA
 endif
 
-.PHONY: help setup demo test test-programs check fmt clippy features doc deny purity sizes package bench bench-bonding fuzz
+.PHONY: help setup demo test test-programs check fmt clippy features doc deny purity sizes package bench bench-bonding bench-throughput fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -85,6 +85,11 @@ package:
 bench: ## criterion benches; the figures are explained in benches/README.md
 	@scripts/setup.sh build
 	$(CARGO) bench $(CARGOFLAGS) -p strata-benches
+
+bench-throughput: ## CPU time per Gbit and the highest rate without loss, beside librist and SRT (ARGS=)
+	@scripts/setup.sh test
+	$(CARGO) run --release $(CARGOFLAGS) -p strata-benches --bin throughput -- \
+	  --highest 100,200,400,600,800,1000 $(ARGS)
 
 bench-bonding: ## bonding beside librist, SRT and GStreamer over emulated links (TRACES=, SECONDS=, ARGS=)
 	@scripts/setup.sh build
