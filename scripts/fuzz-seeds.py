@@ -28,6 +28,7 @@ SEEDS = {
         "sender-report": "80c80006 00000001 11112222 33334444 00000005 00000006 00000007" + NAME,
         "receiver-report": "81c90007 00000001 00000002 03ffffff 00000005 00000006 00000007 00000008" + NAME,
         "range-nack": REPORT + NAME + "80cc0003 aabbccdd 52495354 fffe0003",
+        "extended-sequence": REPORT + NAME + "81cc0003 aabbccdd 52495354 01020000 80cc0003 aabbccdd 52495354 fffe0003",
         "bitmask-nack": REPORT + NAME + "81cd0003 00000000 aabbccdd ffff8005",
         "feedback": REPORT + "8bcd0009 00000007 aabbccdc fffe0003 80030000 9ffe0000 aabbccdd 00070002 80008001 01020304",
         "capabilities": REPORT + "80cc0003 00000008 53545241 00000001",
@@ -57,6 +58,11 @@ SEEDS = {
         "raw": "02 08" + REPORT + "03 0c" + RTP + "0014",
     },
     # With a key or not; then operations and their values: datagrams of who has the key and who has another, changes, time.
+    # An exchange with another password, and messages of nobody.
+    "rist_auth": {
+        "exchange": "4300 0200 4500 0200 4500 0200 4500 0200 4500 0200 0040 0200",
+        "start": "0104 02010000 0040 0040 0040 0109 0200000502010005 13",
+    },
     "rist_tunnel": {
         "clear": "00" + "0400 0300 0302 0032" * 8 + "0132",
         "key": "01" + "0400 0300 0302 0032" * 8 + "0132",
