@@ -2,11 +2,13 @@
 
 mod cli;
 mod end;
+mod lines;
 mod logs;
 mod netem;
 mod rist;
 mod signals;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -34,7 +36,8 @@ fn main() -> ExitCode {
         Ok(end) => end.into(),
         Err(failure) => {
             // Whatever is logged: who typed it wrong is told.
-            eprintln!("error: {failure}");
+            // Standard error may be closed, which is no reason to end otherwise.
+            let _ = writeln!(io::stderr(), "error: {failure}");
             (&failure).into()
         }
     }

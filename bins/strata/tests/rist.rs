@@ -3,11 +3,12 @@
 #![expect(clippy::disallowed_types, reason = "real sockets at both ends of real programs")]
 #![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
@@ -15,9 +16,25 @@ use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_strata");
 
-/// The program at work; killed when dropped.
+/// A process; killed when dropped, so that none outlives a test that fails.
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The program at work, and what it tells of it.
 struct Program {
-    child: Child,
+    child: Running,
     lines: std::io::Lines<BufReader<ChildStdout>>,
     last: Value,
 }
@@ -27,8 +44,8 @@ impl Program {
     fn start(args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut child = Running(command.spawn().unwrap());
+        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let mut program = Self { child, lines, last: Value::Null };
         program.next();
         program
@@ -51,23 +68,16 @@ impl Program {
 
     /// Ends it as a terminal or a supervisor does, and reads it to its end: the last statistics.
     fn end(mut self, signal: Signal) -> Value {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        self.child.signal(signal);
         for line in self.lines.by_ref() {
             self.last = serde_json::from_str(&line.unwrap()).unwrap();
         }
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        assert_eq!(self.child.0.wait().unwrap().code(), Some(0));
         std::mem::take(&mut self.last)
     }
 
     fn addr(&self, pointer: &str) -> SocketAddr {
         self.last.pointer(pointer).unwrap().as_str().unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -197,6 +207,84 @@ fn what_is_too_long_for_a_packet_is_refused_and_counted() {
     sender.until(|stats| number(stats, "/input/refused") == 1);
 }
 
+/// A sender with statistics on a pipe that holds not one line of them, for there are many links: the process, its log
+/// and its input, once it is at work. What it sends by the first link comes to `to`.
+fn sender_of_long_lines(
+    to: SocketAddr,
+    stats: impl Into<Stdio>,
+) -> (Running, impl Iterator<Item = String>, String) {
+    let links: Vec<_> = (0..16).map(|_| format!("rist://{to}?buffer=500")).collect();
+    let mut command = Command::new(BINARY);
+    command.args(["rist", "send", "-p", "simple", "-i", "udp://127.0.0.1:0", "--stats", "-"]);
+    command.args(["-o", &links.join(",")]).stdout(stats).stderr(Stdio::piped());
+    let mut child = Running(command.spawn().unwrap());
+    let mut log = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let sending = log.find(|line| line.contains("sending")).unwrap();
+    let input = sending.split_once("input=").unwrap().1.split_once(' ').unwrap().0.to_owned();
+    (child, log, input)
+}
+
+/// A socket with an even port, as the Simple Profile wants it.
+fn even() -> UdpSocket {
+    let all = std::iter::repeat_with(|| UdpSocket::bind("127.0.0.1:0").unwrap());
+    // Those with odd ports stay open, so that the kernel picks others.
+    let mut odd = Vec::new();
+    for socket in all {
+        if socket.local_addr().unwrap().port() % 2 == 0 {
+            return socket;
+        }
+        odd.push(socket);
+    }
+    unreachable!("the system has even ports")
+}
+
+/// Waits for media among what comes: a datagram of the length of one with its header.
+fn media(socket: &UdpSocket, payload: usize) {
+    let mut buffer = [0; 2048];
+    while socket.recv(&mut buffer).unwrap() != payload + 12 {}
+}
+
+#[test]
+fn statistics_that_nobody_reads_stop_neither_stream_nor_signal() {
+    let (mut unread, pipe) = std::io::pipe().unwrap();
+    fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    let receiver = even();
+    let (mut sender, _log, input) = sender_of_long_lines(receiver.local_addr().unwrap(), pipe);
+    // Something has been written: the rest of it does not fit.
+    unread.read_exact(&mut [0]).unwrap();
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0x47; 1316], input).unwrap();
+    media(&receiver, 1316);
+    sender.signal(Signal::SIGTERM);
+    assert_eq!(sender.0.wait().unwrap().code(), Some(0));
+    drop(unread);
+}
+
+#[test]
+fn a_reader_of_statistics_may_leave() {
+    let (unread, pipe) = std::io::pipe().unwrap();
+    drop(unread);
+    let receiver = even();
+    let (mut sender, mut log, input) = sender_of_long_lines(receiver.local_addr().unwrap(), pipe);
+    assert!(log.any(|line| line.contains("no more statistics")));
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0x47; 1316], input).unwrap();
+    media(&receiver, 1316);
+    sender.signal(Signal::SIGTERM);
+    assert_eq!(sender.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_link_goes_on_when_nobody_reads_of_it() {
+    let (unread, pipe) = std::io::pipe().unwrap();
+    drop(unread);
+    let mut command = Command::new(BINARY);
+    command.args(["netem", "--map", "127.0.0.1:0=127.0.0.1:9", "--stats"]);
+    let mut netem = Running(command.stdout(pipe).stderr(Stdio::piped()).spawn().unwrap());
+    let mut log = BufReader::new(netem.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("no more statistics")));
+    netem.signal(Signal::SIGTERM);
+    assert_eq!(netem.0.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn statistics_go_to_a_file_and_a_second_signal_cuts() {
     let dir = tempfile::tempdir().unwrap();
@@ -211,8 +299,8 @@ fn statistics_go_to_a_file_and_a_second_signal_cuts() {
         "rist://127.0.0.1:9?buffer=60000",
         "--stats",
     ]);
-    let mut child = command.arg(&file).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut child = Running(command.arg(&file).stderr(Stdio::piped()).spawn().unwrap());
+    let mut log = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(log.any(|line| line.contains("sending")));
     let addr = loop {
         let text = std::fs::read_to_string(&file).unwrap();
@@ -224,9 +312,8 @@ fn statistics_go_to_a_file_and_a_second_signal_cuts() {
     };
     // Nobody acknowledges it: it is kept for a minute.
     UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[0x47; 188], addr).unwrap();
-    let pid = Pid::from_raw(child.id().try_into().unwrap());
-    kill(pid, Signal::SIGTERM).unwrap();
+    child.signal(Signal::SIGTERM);
     assert!(log.any(|line| line.contains("ending: ")));
-    kill(pid, Signal::SIGTERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    child.signal(Signal::SIGTERM);
+    assert_eq!(child.0.wait().unwrap().code(), Some(143));
 }

@@ -2,17 +2,19 @@
 
 mod units;
 
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use strata_media::testing::netem::{Config, LinkStats, Loss, Outage, Queue, Trace};
 use strata_media::testing::relay::{Mapping, Relay, RelayConfig, RelayError, RelayStats, relay};
 
 use crate::end::{End, Failure};
+use crate::lines::Lines;
 use crate::signals::Signals;
 use units::{burst, duration, mappings, outage, queue, rate, share};
 
@@ -102,31 +104,33 @@ pub(crate) async fn run(args: Netem, signals: &mut Signals) -> Result<End, Failu
     if args.up_only {
         config.down = Config { delay: args.delay, ..Config::default() };
     }
+    let mut lines = Lines::stdout().map_err(|error| Failure::Open(format!("standard output: {error}")))?;
     let (relay, driver) = relay(config).map_err(|error| match error {
         RelayError::Bind { .. } => Failure::Open(error.to_string()),
         _ => Failure::Usage(error.to_string()),
     })?;
     for (mapping, local) in args.maps.iter().flatten().zip(relay.local_addrs()) {
-        eprintln!("udp {local} -> {}", mapping.forward);
+        // Standard error may be closed, which is no reason to end.
+        let _ = writeln!(io::stderr(), "udp {local} -> {}", mapping.forward);
     }
     tokio::select! {
         () = driver.run() => return Err(Failure::Running("the relay ended by itself".to_owned())),
         _ = signals.next() => {}
-        () = print_stats(&relay), if args.stats => {}
+        () = print_stats(&relay, &mut lines), if args.stats => {}
     }
-    print_line(&relay.stats());
+    lines.write(&line(&relay.stats()));
     Ok(End::Signal)
 }
 
-async fn print_stats(relay: &Relay) {
+async fn print_stats(relay: &Relay, lines: &mut Lines) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tick.tick().await;
-        print_line(&relay.stats());
+        lines.write(&line(&relay.stats()));
     }
 }
 
-fn print_line(stats: &RelayStats) {
+fn line(stats: &RelayStats) -> Value {
     let direction = |s: &LinkStats| {
         json!({
             "pushed": s.pushed, "delivered": s.delivered, "delivered_bytes": s.delivered_bytes,
@@ -135,11 +139,10 @@ fn print_line(stats: &RelayStats) {
             "queued_bytes": s.queued_bytes, "queued_bytes_max": s.queued_bytes_max,
         })
     };
-    let line = json!({
+    json!({
         "up": direction(&stats.up), "down": direction(&stats.down),
         "clients": stats.clients, "refused": stats.refused, "send_errors": stats.send_errors,
-    });
-    println!("{line}");
+    })
 }
 
 fn link(args: &Netem) -> Result<Config, Failure> {

@@ -7,11 +7,14 @@ mod stats;
 mod udp;
 mod view;
 
+use std::path::Path;
+
 use clap::Subcommand;
 use strata::screen::Target;
 use strata_media::net::{NetError, RistUrls};
 
 use crate::end::Failure;
+use crate::lines::Lines;
 use args::{Receive, Send};
 pub(crate) use receive::receive;
 pub(crate) use send::send;
@@ -42,6 +45,12 @@ async fn resolve(flag: &str, urls: RistUrls) -> Result<RistUrls, Failure> {
         tracing::warn!("{flag}: {url}: {} has no effect: {}", unused.name, unused.why);
     }
     urls.resolve().await.map_err(|error| Failure::Open(format!("{flag}: {error}")))
+}
+
+/// Opens `--stats`, if it is given.
+fn stats(path: Option<&Path>) -> Result<Lines, Failure> {
+    let Some(path) = path else { return Ok(Lines::default()) };
+    Lines::open(path).map_err(|error| Failure::Open(format!("--stats: {}: {error}", path.display())))
 }
 
 fn failure(flag: &str, error: &NetError) -> Failure {

@@ -7,10 +7,11 @@ use strata_media::rist::ReceiverStats;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::args::Receive;
-use super::stats::{Lines, OutputStats, ReceiverLine};
+use super::stats::{OutputStats, ReceiverLine};
 use super::udp::Output;
-use super::{failure, resolve, view};
+use super::{failure, resolve, stats, view};
 use crate::end::{End, Failure};
+use crate::lines::Lines;
 use crate::logs::Shown;
 use crate::signals::Signals;
 
@@ -22,7 +23,7 @@ pub(crate) async fn receive(args: Receive, shown: &Shown, signals: &mut Signals)
     let urls = resolve("--input", args.urls()?).await?;
     let config = args.config(&urls)?;
     let latency = config.latency;
-    let lines = Lines::open(args.stats.as_deref())?;
+    let lines = stats(args.stats.as_deref())?;
     let mut outputs = Vec::new();
     for url in &args.output {
         outputs.push(Output::open(url).await.map_err(|error| Failure::Open(format!("--output: {error}")))?);

@@ -7,10 +7,11 @@ use strata_media::net::{self, NetError, Profile, Sender, SenderConfig};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::args::Send;
-use super::stats::{InputStats, Lines, SenderLine};
+use super::stats::{InputStats, SenderLine};
 use super::udp::Input;
-use super::{failure, resolve, view};
+use super::{failure, resolve, stats, view};
 use crate::end::{End, Failure};
+use crate::lines::Lines;
 use crate::logs::Shown;
 use crate::signals::Signals;
 
@@ -23,7 +24,7 @@ const LAST: usize = 4096;
 pub(crate) async fn send(args: Send, shown: &Shown, signals: &mut Signals) -> Result<End, Failure> {
     let urls = resolve("--output", args.urls()?).await?;
     let config = args.config(&urls)?;
-    let lines = Lines::open(args.stats.as_deref())?;
+    let lines = stats(args.stats.as_deref())?;
     let input = Input::open(&args.input).await.map_err(|error| Failure::Open(format!("--input: {error}")))?;
     let addr = input.local_addr().map_err(|error| Failure::Open(format!("--input: {error}")))?;
     let (sender, driver) = net::sender(config.clone()).map_err(|error| failure("--output", &error))?;

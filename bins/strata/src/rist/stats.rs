@@ -1,45 +1,12 @@
 //! Statistics as JSON, a line per second.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 use strata_media::bond::{BondStats, LinkStats};
 use strata_media::net::{LinkConfig, SenderConfig, TunnelStats};
 use strata_media::rist::{PathStats, ReceiverStats};
-
-use crate::end::Failure;
-
-/// Where the lines go; nowhere, if nobody asked.
-pub(super) struct Lines(Option<Box<dyn Write>>);
-
-impl Lines {
-    /// Opens `--stats`.
-    pub(super) fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        Ok(Self(match path {
-            None => None,
-            Some(path) if path.as_os_str() == "-" => Some(Box::new(io::stdout())),
-            Some(path) => {
-                let failed = |error| Failure::Open(format!("--stats: {}: {error}", path.display()));
-                Some(Box::new(File::create(path).map_err(failed)?))
-            }
-        }))
-    }
-
-    /// Writes a line. What can no longer be written is said once, and the stream goes on.
-    pub(super) fn write(&mut self, line: &impl Serialize) {
-        let Some(out) = &mut self.0 else { return };
-        let written = serde_json::to_string(line).map_err(io::Error::from);
-        let written = written.and_then(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
-        if let Err(error) = written {
-            tracing::warn!(%error, "--stats: no more statistics are written");
-            self.0 = None;
-        }
-    }
-}
 
 /// What has come in by UDP.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
