@@ -1,12 +1,15 @@
 //! The flags of `strata rist`, and what they configure.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use strata_media::bond::{Mode, SchedulerParams};
-use strata_media::net::{self, AesType, Passphrase, PassphraseError, ReceiverConfig, RistUrls, SenderConfig};
+use strata_media::net::{self, AesType, Passphrase, ReceiverConfig, RistUrls, SenderConfig};
 
 use super::udp::UdpUrl;
 use crate::end::Failure;
@@ -18,7 +21,7 @@ pub(crate) struct Send {
     /// Where the stream comes in, one RTP payload (usually 1316 bytes of MPEG-TS) per datagram:
     /// udp://ADDRESS:PORT[?miface=INTERFACE]; a multicast group is joined, port 0 takes a free one
     #[arg(short, long, alias = "inputurl", value_name = "URL")]
-    pub(crate) input: UdpUrl,
+    input: String,
     /// The receiver, once for every link: rist://HOST:PORT[?NAME=VALUE&…],…
     ///
     /// Parameters of a link: source=ADDRESS, interface=NAME (or miface), weight=N (a hint), backup=1 (only when the
@@ -57,7 +60,7 @@ pub(crate) struct Receive {
     input: String,
     /// Where the stream goes: udp://HOST:PORT[?miface=INTERFACE&ttl=HOPS],…; may be a multicast group
     #[arg(short, long, alias = "outputurl", value_name = "URL,…", value_delimiter = ',', required = true)]
-    pub(crate) output: Vec<UdpUrl>,
+    output: Vec<String>,
     /// Taken as ristreceiver does; both profiles are understood in any case
     #[arg(short, long, value_name = "PROFILE", hide = true)]
     profile: Option<Profile>,
@@ -82,15 +85,21 @@ struct Common {
     encryption_type: Option<AesType>,
 }
 
-/// A passphrase, as far as `clap` sees it.
-#[derive(Debug, Clone)]
-struct Secret(Passphrase);
+/// A passphrase as it was given. `clap` shows the values that it refuses: it is checked later.
+#[derive(Clone)]
+struct Secret(String);
 
-impl std::str::FromStr for Secret {
-    type Err = PassphraseError;
+impl FromStr for Secret {
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Self, PassphraseError> {
-        Passphrase::new(text).map(Self)
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
     }
 }
 
@@ -126,16 +135,32 @@ impl Common {
             Some(ms) => urls.or_buffer(Duration::from_millis(ms)),
             None => urls,
         };
-        let Some(Secret(secret)) = &self.secret else { return Ok(urls) };
-        let urls = urls.or_secret(secret.clone());
-        Ok(match self.encryption_type {
-            Some(bits) => urls.or_aes_type(bits),
+        let urls = match &self.secret {
+            Some(Secret(text)) => urls.or_secret(Passphrase::new(text).map_err(|error| {
+                Failure::Usage(format!("--secret (or STRATA_RIST_SECRET in the environment): {error}"))
+            })?),
             None => urls,
-        })
+        };
+        match self.encryption_type {
+            Some(bits) if urls.has_secret() => Ok(urls.or_aes_type(bits)),
+            Some(_) => Err(Failure::Usage("--encryption-type: only with a secret".to_owned())),
+            None => Ok(urls),
+        }
     }
 }
 
+/// Reads a URL of a flag. Not left to `clap`, which shows what it refuses, and someone may have mixed the flags up: a
+/// `rist://` URL has secrets.
+fn udp_url(flag: &str, text: &str) -> Result<UdpUrl, Failure> {
+    text.parse().map_err(|error| Failure::Usage(format!("{flag}: {error}")))
+}
+
 impl Send {
+    /// Where the stream comes in.
+    pub(super) fn input(&self) -> Result<UdpUrl, Failure> {
+        udp_url("--input", &self.input)
+    }
+
     /// The links, as they are written.
     pub(super) fn urls(&self) -> Result<RistUrls, Failure> {
         self.common.urls("--output", &self.output)
@@ -153,6 +178,11 @@ impl Send {
 }
 
 impl Receive {
+    /// Where the stream goes.
+    pub(super) fn outputs(&self) -> Result<Vec<UdpUrl>, Failure> {
+        self.output.iter().map(|text| udp_url("--output", text)).collect()
+    }
+
     /// The ports, as they are written.
     pub(super) fn urls(&self) -> Result<RistUrls, Failure> {
         self.common.urls("--input", &self.input)
@@ -203,3 +233,25 @@ Exit codes:
   2         bad usage; the message names the flag, and the URL's parameter
   3         a port or output cannot be opened, or a name has no address
   130, 143  ended at once by a second SIGINT, SIGTERM";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        send: Send,
+    }
+
+    #[test]
+    fn the_length_of_a_key_goes_with_a_secret_from_a_url() {
+        let output = "rist://127.0.0.1:8,rist://127.0.0.1:10?secret=s";
+        let line = ["send", "-i", "udp://127.0.0.1:0", "-o", output, "-e", "256"];
+        let send = Line::parse_from(line).send;
+        let config = send.config(&send.urls().unwrap()).unwrap();
+        assert_eq!(config.psk.unwrap().aes_type, AesType::Aes256);
+    }
+}

@@ -20,12 +20,13 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs a receiver until a signal.
 pub(crate) async fn receive(args: Receive, shown: &Shown, signals: &mut Signals) -> Result<End, Failure> {
+    let output = args.outputs()?;
     let urls = resolve("--input", args.urls()?).await?;
     let config = args.config(&urls)?;
     let latency = config.latency;
     let lines = stats(args.stats.as_deref())?;
     let mut outputs = Vec::new();
-    for url in &args.output {
+    for url in &output {
         outputs.push(Output::open(url).await.map_err(|error| Failure::Open(format!("--output: {error}")))?);
     }
     let (receiver, driver) = net::receiver(config).map_err(|error| failure("--input", &error))?;

@@ -22,10 +22,11 @@ const LAST: usize = 4096;
 
 /// Runs a sender until a signal.
 pub(crate) async fn send(args: Send, shown: &Shown, signals: &mut Signals) -> Result<End, Failure> {
+    let input = args.input()?;
     let urls = resolve("--output", args.urls()?).await?;
     let config = args.config(&urls)?;
     let lines = stats(args.stats.as_deref())?;
-    let input = Input::open(&args.input).await.map_err(|error| Failure::Open(format!("--input: {error}")))?;
+    let input = Input::open(&input).await.map_err(|error| Failure::Open(format!("--input: {error}")))?;
     let addr = input.local_addr().map_err(|error| Failure::Open(format!("--input: {error}")))?;
     let (sender, driver) = net::sender(config.clone()).map_err(|error| failure("--output", &error))?;
     let links: Vec<_> = urls.urls().iter().map(net::url::RistUrl::authority).collect();

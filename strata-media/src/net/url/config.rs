@@ -70,6 +70,12 @@ impl RistUrls {
         self.or(Param::Secret(secret))
     }
 
+    /// Whether the stream is encrypted, by a passphrase in any of the URLs.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        self.urls.iter().flat_map(|url| &url.params).any(|param| matches!(param, Param::Secret(_)))
+    }
+
     /// With keys of this length where no URL says another.
     #[must_use]
     pub fn or_aes_type(self, aes_type: AesType) -> Self {

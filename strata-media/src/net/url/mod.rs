@@ -117,7 +117,12 @@ impl RistUrl {
         let mut params = Vec::<Param>::new();
         for part in query.into_iter().flat_map(|query| query.split('&')).filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').map_or((part, None), |(n, v)| (n, Some(v)));
-            let param = Param::read(name, value).map_err(|reason| fault(name, reason))?;
+            let secret = params.iter().any(|param| matches!(param, Param::Secret(_)));
+            let param = Param::read(name, value).map_err(|reason| match reason {
+                // It could be the rest of a passphrase with an & in it.
+                Reason::Unknown { .. } if secret => fault("a parameter after secret", reason),
+                _ => fault(name, reason),
+            })?;
             if params.iter().any(|other| other.name() == param.name()) {
                 return Err(fault(name, Reason::Twice));
             }
@@ -156,15 +161,20 @@ impl FromStr for RistUrls {
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let mut urls = Vec::new();
+        let mut secret = false;
         for (index, text) in text.split(',').map(str::trim_start).enumerate() {
             // What stands before an @ could be a password, and is none of librist's forms.
-            let shown = text.split_once('?').map_or(text, |(shown, _)| shown);
+            let shown = text.split_once(['?', '&']).map_or(text, |(shown, _)| shown);
             let shown = match shown.rsplit_once('@') {
+                // It could be the rest of a passphrase with a comma in it.
+                _ if secret && !text.starts_with(SCHEME) => "…".to_owned(),
                 Some((before, after)) if before != SCHEME => format!("…@{after}"),
                 _ => shown.to_owned(),
             };
             let error = |(field, reason)| UrlError { index, url: shown, field, reason };
-            urls.push(RistUrl::read(text).map_err(error)?);
+            let url = RistUrl::read(text).map_err(error)?;
+            secret |= url.params.iter().any(|param| matches!(param, Param::Secret(_)));
+            urls.push(url);
         }
         Ok(Self { urls })
     }

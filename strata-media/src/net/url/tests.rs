@@ -136,6 +136,18 @@ fn a_secret_is_in_no_message() {
         assert!(!error.to_string().contains(&long) && !format!("{error:?}").contains(&long), "{error}");
     }
     assert!(refused(&format!("rist://h:6000?secret={long}")).contains("secret: a passphrase of 128 bytes"));
+    for text in
+        ["h:6000?secret=a&hunter2", "h:6000?secret=a,hunter2", "h:6000&secret=hunter2", "h?secret=hunter2"]
+    {
+        let error = format!("rist://{text}").parse::<RistUrls>().unwrap_err();
+        assert!(
+            !error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"),
+            "{error}"
+        );
+    }
+    assert!(
+        refused("rist://h:6000?secret=a&hunter2").contains("a parameter after secret: unknown parameter")
+    );
     let urls = urls("rist://10.0.0.1:6000?secret=hunter2,rist://10.0.0.1:6002?secret=hunter3");
     assert!(!format!("{urls:?}").contains("hunter"));
     assert!(!urls.sender().unwrap_err().to_string().contains("hunter"));
