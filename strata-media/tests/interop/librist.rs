@@ -2,6 +2,7 @@
 //! Profile in each of its forms: in clear, with keys of 128 and of 256 bits that change, without null packets. Both also
 //! over two links.
 
+use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use strata_media::net::{
     self, AesType, Credentials, LinkConfig, Passphrase, Profile, Psk, ReceiverConfig, SenderConfig, Verifiers,
 };
 use strata_media::rist::ReceiverStats;
+use tempfile::NamedTempFile;
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -47,8 +49,8 @@ const MAIN: Case = Case { test: 3, length: Duration::from_secs(12), profile: Pro
 const AES_128: Case = Case { test: 5, aes_type: Some(AesType::Aes128), ..MAIN };
 const AES_256: Case = Case { test: 7, aes_type: Some(AesType::Aes256), ..MAIN };
 const LONG_NUMBERS: Case = Case { test: 11, sequence_extension: true, ..MAIN };
-const SRP: Case = Case { test: 13, password: Some(PASSWORD), ..MAIN };
-const SRP_AES_256: Case = Case { test: 15, password: Some(PASSWORD), ..AES_256 };
+const SRP: Case = Case { test: 27, password: Some(PASSWORD), ..MAIN };
+const SRP_AES_256: Case = Case { test: 29, password: Some(PASSWORD), ..AES_256 };
 const WITHOUT_NULLS: Case = Case { test: 9, null_packet_deletion: true, ..MAIN };
 const TWO_LINKS: Case = Case { test: 25, length: Duration::from_secs(3), links: 2, ..SIMPLE };
 const TWO_TUNNELS: Case = Case { test: 13, length: Duration::from_secs(3), links: 2, ..MAIN };
@@ -93,22 +95,25 @@ fn users() -> String {
     String::from_utf8(output.expect("`make setup` installs rist-tools").stdout).unwrap()
 }
 
-fn tool(name: &str, case: Case, input: &str, output: &str) -> Child {
+/// A tool at work, with the file of users that it reads.
+struct Tool {
+    _child: Child,
+    _users: Option<NamedTempFile>,
+}
+
+fn tool(name: &str, case: Case, input: &str, output: &str) -> Tool {
     let profile = if case.profile == Profile::Simple { "0" } else { "1" };
     let mut command = Command::new(name);
     if case.null_packet_deletion && name == "ristsender" {
         command.arg("-n");
     }
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
-        "strata-interop-{}-{}",
-        std::process::id(),
-        case.test
-    ));
-    if case.password.is_some() && name == "ristreceiver" {
-        std::fs::write(&file, users()).unwrap();
-        command.arg("-F").arg(&file);
-    }
-    command
+    let users = (case.password.is_some() && name == "ristreceiver").then(|| {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(users().as_bytes()).unwrap();
+        command.arg("-F").arg(file.path());
+        file
+    });
+    let child = command
         .args([
             "-p",
             profile,
@@ -126,7 +131,8 @@ fn tool(name: &str, case: Case, input: &str, output: &str) -> Child {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {name} ({error}); `make setup` installs rist-tools"))
+        .unwrap_or_else(|error| panic!("cannot start {name} ({error}); `make setup` installs rist-tools"));
+    Tool { _child: child, _users: users }
 }
 
 async fn librist_receives(case: Case) {
