@@ -26,7 +26,7 @@ endif
 .PHONY: help setup demo test test-programs check fmt clippy features doc deny purity sizes package bench bench-bonding bench-throughput fuzz
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@sed -n 's/^#   /  /p' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install what is missing: GStreamer, ffmpeg, rist-tools, the tools of `test` and `check`
