@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
 use strata_media::testing::netem::Config;
 use strata_media::testing::relay::{Mapping, Relay, RelayConfig, relay};
 use tokio::net::UdpSocket;
@@ -24,8 +25,10 @@ pub(crate) fn own(test: u8, host: u8, port: u16) -> SocketAddr {
 /// A socket that a program sends to; it may have to wait for being read.
 pub(crate) async fn sink(addr: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(addr).await.unwrap();
-    // As root more than the system's limit; else the default has to do.
-    let _ = setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER_BYTES);
+    // As root more than the system's limit; else as much as that, and what waits must fit.
+    if setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
+        setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER_BYTES).unwrap();
+    }
     socket
 }
 
