@@ -12,7 +12,7 @@ use crate::scenario::Scenario;
 /// A tool with its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contender {
-    /// `strata rist`, with nothing set but the latency.
+    /// `strata rist`, Simple Profile, with nothing set but the latency.
     Strata,
     /// librist's tools, Simple Profile, with the links' capacities as weights and a reorder buffer for their skew.
     Librist,
@@ -127,7 +127,16 @@ impl Contender {
                 let input = format!("udp://{input}");
                 Call {
                     program: program::find("strata")?,
-                    args: words(&["rist", "send", "--input", &input, "--output", &outputs]),
+                    args: words(&[
+                        "rist",
+                        "send",
+                        "--profile",
+                        "simple",
+                        "--input",
+                        &input,
+                        "--output",
+                        &outputs,
+                    ]),
                 }
             }
             Self::Librist => {

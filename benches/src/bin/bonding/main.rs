@@ -33,7 +33,7 @@ use crate::scenario::Scenario;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
-    /// Seconds of stream per run; by default 45, and 600 with recorded capacity.
+    /// Seconds of stream per run; by default 45, with moving links 120 (S6) and 600 (S7).
     #[arg(long)]
     seconds: Option<u64>,
     /// Scenarios, by name, separated by commas; all when absent.

@@ -116,10 +116,13 @@ fn start(call: Call, log: &Path) -> Result<Child> {
         .with_context(|| format!("cannot start {}; `make setup` installs it", call.program.display()))
 }
 
-/// Addresses that meet nobody: the process has a net of its own in 127.0.0.0/8.
-fn ends(scenario: &Scenario, contender: Contender) -> Ends {
+/// An address that meets nobody: the process has a net of its own in 127.0.0.0/8.
+fn addr(host: usize, port: u16) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
-    let addr = |host: usize, port| SocketAddr::from(([127, high | 0x80, low, host as u8], port));
+    SocketAddr::from(([127, high | 0x80, low, host as u8], port))
+}
+
+fn ends(scenario: &Scenario, contender: Contender) -> Ends {
     let links = 0..scenario.links.len();
     Ends {
         input: addr(1, 7000),
@@ -141,6 +144,8 @@ fn relays(scenario: &Scenario, ends: &Ends) -> Result<Vec<Relay>> {
         let mut config = RelayConfig::new(mappings, link.up.clone());
         config.down = link.down.clone();
         config.seed = index as u64;
+        // librist tells the links of a sender apart by their addresses.
+        config.source = Some(addr(30 + index, 0).ip());
         let (relay, driver) = relay(config)?;
         tokio::spawn(driver.run());
         relays.push(relay);

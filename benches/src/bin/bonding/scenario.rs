@@ -36,10 +36,10 @@ const TRACE_DELAYS_MS: [u64; 4] = [60, 30, 45, 80];
 const TRACE_QUEUE_BYTES: usize = 256 << 10;
 /// Means in Mbit/s and shares of silence of what stands in for recordings.
 const MADE: [(f64, f64); 3] = [(2.0, 0.08), (9.0, 0.01), (6.0, 0.02)];
-/// The stream is this part of what the links carry on average.
+/// In S7 the stream is this part of what the links carry on average: more than they carry at times.
 const TRACE_SHARE: f64 = 0.6;
 
-/// S1 to S6, each at the latencies that `benches/README.md` explains.
+/// S1 to S7, each at the latencies that `benches/README.md` explains.
 pub(crate) fn all(traces: Option<&Path>) -> Result<Vec<Scenario>> {
     let random = |mbit: u64, delay_ms: u64, rate: f64| link(mbit * MBIT, delay_ms, Loss::Random { rate });
     let bursts = |mbit: u64, delay_ms: u64| link(mbit * MBIT, delay_ms, Loss::bursts(0.01, 5.0));
@@ -53,7 +53,7 @@ pub(crate) fn all(traces: Option<&Path>) -> Result<Vec<Scenario>> {
     let s5 = vec![Link { up: unlimited(), down: unlimited(), mean_bps: 1000 * MBIT }];
     let s6 = traced(traces)?;
     let mean: u64 = s6.iter().map(|link| link.mean_bps).sum();
-    let s6_rate = (mean as f64 * TRACE_SHARE) as u64;
+    let s7_rate = (mean as f64 * TRACE_SHARE) as u64;
     let scenario = |name: &str, links: &[Link], rate_bps: u64, latency_ms: u64, seconds: u64| Scenario {
         name: format!("{name}@{latency_ms}"),
         links: links.to_vec(),
@@ -71,8 +71,9 @@ pub(crate) fn all(traces: Option<&Path>) -> Result<Vec<Scenario>> {
         scenario("S4", &s4, 12 * MBIT, 300, 45),
         scenario("S4", &s4, 12 * MBIT, 1000, 45),
         scenario("S5", &s5, 100 * MBIT, 1000, 45),
-        scenario("S6", &s6, s6_rate, 1000, 600),
-        scenario("S6", &s6, s6_rate, 3000, 600),
+        scenario("S6", &s6, 8 * MBIT, 1000, 120),
+        scenario("S6", &s6, 8 * MBIT, 3000, 120),
+        scenario("S7", &s6, s7_rate, 1000, 600),
     ])
 }
 
