@@ -67,6 +67,13 @@ fn wrong_values_are_named_by_flag_and_parameter() {
         ("rist receive -i rist://@127.0.0.1:8 -o udp://127.0.0.1:9?tll=4", &["--output", "tll", "unknown"]),
         ("rist receive -i rist://@127.0.0.1:8 -o udp://127.0.0.1:9 -b 0", &["--buffer", "1..=60000"]),
         ("netem --map 127.0.0.1:1=127.0.0.1:2-3", &["--map", "1 ports on the left"]),
+        ("netem --map 127.0.0.1:1=127.0.0.1:0", &["--map", "port 0"]),
+        ("netem --map 127.0.0.1:1=127.0.0.1:2 --source ::1", &["--source", "family"]),
+        ("netem --map 127.0.0.1:1=127.0.0.1:2 --burst 5", &["--loss"]),
+        (
+            "rist send -i udp://127.0.0.1:0?ttl=4 -o rist://127.0.0.1:8",
+            &["--input", "ttl", "only for an output"],
+        ),
         ("netem --map 127.0.0.1:1=127.0.0.1:2 --loss 200%", &["--loss", "100 %"]),
         ("netem --map 127.0.0.1:1=127.0.0.1:2 --trace /no/such", &["--trace", "/no/such", "No such file"]),
         ("rist send --log loud -i udp://127.0.0.1:0 -o rist://h:1", &["--log", "expected off"]),
@@ -91,6 +98,7 @@ fn what_cannot_be_opened_is_named() {
             "--stats: /no/such",
         ),
         (format!("rist receive -i rist://@192.0.2.1:8 -o udp://127.0.0.1:{port}"), "--input: cannot listen"),
+        ("netem --map 127.0.0.1:0=127.0.0.1:2 --source 192.0.2.1".into(), "--source: cannot pass on from"),
         (format!("netem --map 127.0.0.1:{port}=127.0.0.1:2"), "cannot listen on udp"),
     ] {
         let (code, text) = run(&line);

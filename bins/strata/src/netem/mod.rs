@@ -47,7 +47,7 @@ pub(crate) struct Netem {
     #[arg(long, default_value = "0%", value_parser = share)]
     loss: f64,
     /// Lose packets in bursts of this mean length instead of one by one
-    #[arg(long, value_name = "PACKETS", value_parser = burst)]
+    #[arg(long, value_name = "PACKETS", value_parser = burst, requires = "loss")]
     burst: Option<f64>,
     /// Share of packets that arrive twice
     #[arg(long, default_value = "0%", value_parser = share)]
@@ -106,7 +106,10 @@ pub(crate) async fn run(args: Netem, signals: &mut Signals) -> Result<End, Failu
     }
     let mut lines = Lines::stdout().map_err(|error| Failure::Open(format!("standard output: {error}")))?;
     let (relay, driver) = relay(config).map_err(|error| match error {
-        RelayError::Bind { .. } => Failure::Open(error.to_string()),
+        RelayError::Bind { .. } => Failure::Open(format!("--map: {error}")),
+        RelayError::Source { .. } => Failure::Open(format!("--source: {error}")),
+        RelayError::Forward { .. } => Failure::Usage(format!("--map: {error}")),
+        RelayError::Family { .. } => Failure::Usage(format!("--source: {error}")),
         _ => Failure::Usage(error.to_string()),
     })?;
     for (mapping, local) in args.maps.iter().flatten().zip(relay.local_addrs()) {

@@ -158,7 +158,11 @@ fn udp_url(flag: &str, text: &str) -> Result<UdpUrl, Failure> {
 impl Send {
     /// Where the stream comes in.
     pub(super) fn input(&self) -> Result<UdpUrl, Failure> {
-        udp_url("--input", &self.input)
+        let url = udp_url("--input", &self.input)?;
+        match url.hops {
+            Some(_) => Err(Failure::Usage("--input: ttl: only for an output".to_owned())),
+            None => Ok(url),
+        }
     }
 
     /// The links, as they are written.

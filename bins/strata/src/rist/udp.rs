@@ -16,7 +16,7 @@ pub(crate) struct UdpUrl {
     host: String,
     port: u16,
     interface: Option<String>,
-    hops: Option<u8>,
+    pub(super) hops: Option<u8>,
 }
 
 impl FromStr for UdpUrl {

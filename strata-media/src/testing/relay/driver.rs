@@ -275,6 +275,11 @@ fn forward_socket(
     both_ways(socket)
 }
 
+/// Whether packets can come from an address.
+pub(super) fn bindable(source: IpAddr) -> io::Result<()> {
+    std::net::UdpSocket::bind(SocketAddr::new(source, 0)).map(drop)
+}
+
 /// A socket to read from in the reactor, and itself to send by without waiting.
 fn both_ways(socket: std::net::UdpSocket) -> io::Result<(UdpSocket, std::net::UdpSocket)> {
     socket.set_nonblocking(true)?;

@@ -58,6 +58,21 @@ impl RelayConfig {
         let client_idle = Duration::from_secs(60);
         Self { mappings, up, down, seed: 0, max_clients: 64, client_idle, source: None }
     }
+
+    /// What would only be seen when a client comes.
+    fn check_addresses(&self) -> Result<(), RelayError> {
+        for &Mapping { forward, .. } in &self.mappings {
+            if forward.port() == 0 {
+                return Err(RelayError::Forward { address: forward });
+            }
+            if let Some(source_ip) = self.source.filter(|source| source.is_ipv4() != forward.is_ipv4()) {
+                return Err(RelayError::Family { source_ip, forward });
+            }
+        }
+        self.source.map_or(Ok(()), |address| {
+            driver::bindable(address).map_err(|source| RelayError::Source { address, source })
+        })
+    }
 }
 
 /// One port of a link.
@@ -99,6 +114,7 @@ pub struct Relay {
 pub fn relay(config: RelayConfig) -> Result<(Relay, RelayDriver), RelayError> {
     config.up.check().map_err(|source| RelayError::Config { direction: "up", source })?;
     config.down.check().map_err(|source| RelayError::Config { direction: "down", source })?;
+    config.check_addresses()?;
     let wake = Arc::new(Notify::new());
     let shared = Arc::new(Mutex::new(Shared::new(&config)));
     let driver = RelayDriver::bind(config, Arc::clone(&shared), Arc::clone(&wake))?;
@@ -157,6 +173,28 @@ pub enum RelayError {
         direction: &'static str,
         /// What is wrong.
         source: ConfigError,
+    },
+    /// A port that packets cannot be passed on to.
+    #[error("cannot pass on to udp {address}: port 0")]
+    Forward {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A source that is of another family than where packets are passed on to.
+    #[error("{source_ip} is of another family than {forward}")]
+    Family {
+        /// The source.
+        source_ip: IpAddr,
+        /// Where packets go.
+        forward: SocketAddr,
+    },
+    /// Not an address of this machine.
+    #[error("cannot pass on from {address}: {source}")]
+    Source {
+        /// The address.
+        address: IpAddr,
+        /// What the operating system says.
+        source: io::Error,
     },
     /// An address cannot be listened on.
     #[error("cannot listen on udp {address}: {source}")]

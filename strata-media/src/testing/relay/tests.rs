@@ -129,6 +129,21 @@ async fn links_are_told_apart_by_their_source() {
 }
 
 #[tokio::test]
+async fn addresses_that_would_carry_nothing_are_named() {
+    for (forward, source, said) in [
+        ("127.0.0.1:0", None, "cannot pass on to udp 127.0.0.1:0"),
+        ("127.0.0.1:9", Some("::1"), "::1 is of another family than 127.0.0.1:9"),
+        ("127.0.0.1:9", Some("192.0.2.1"), "cannot pass on from 192.0.2.1: "),
+    ] {
+        let mapping = any_port(forward.parse().unwrap());
+        let mut config = RelayConfig::new(vec![mapping], Config::default());
+        config.source = source.map(|source| source.parse().unwrap());
+        let error = relay(config).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_taken_address_is_named() {
     let (_server, address) = socket().await;
     let mapping = Mapping { listen: address, forward: address };
