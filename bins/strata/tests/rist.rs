@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 /// A process; killed when dropped, so that none outlives a test that fails.
 struct Running(Child);
@@ -92,6 +93,8 @@ fn datagram(number: u32) -> Vec<u8> {
 }
 
 const DATAGRAMS: u32 = 1500;
+/// As ristsrppasswd prints it for the user "field" with the password "correct-horse".
+const USER: &str = "field:fWy2TKj9NMG5nMHTAn08iUaJPUrsUKDQd9NwM6XE8vX8g8iNl4BjjdhPAcYwDMOjz7D2G7fdA9q7OcR8KdQtVvSwGSu+cuvQMl3aKt34a3q72S/+KnTJIT7yfbVJflFNpAkgOq1Qe1Xc+L4Ve7FeWCjP113n/b1RbrizFRwH6H1Qog/VRBuadP4gSRuVrNb2j6r94t//jeXm1Nk/GlbRxOEZa8sAK98e2W+ab4gfMIouaQpG3bb6GrH2zBVsQks4pMvio/k7eccClf2rf9sV5Ev5w2LukePXfavvCL+J146le7gutnaTbmjit0nvgHDV9gSRWiCxIfTJV28PfJv7gg:icC0P7cIpBSLvdDiNApQHv3BbYaMDzrvDdTGwMTEM2k:3";
 /// For the whole stream, in case this test is held up.
 const OUTPUT_BYTES: usize = 8 << 20;
 /// What waits in the tool's input stays below this, half of what Linux gives a socket by default: the tool may be held
@@ -215,6 +218,32 @@ fn two_lossy_links_lose_nothing_by_the_simple_profile() {
 #[test]
 fn two_lossy_links_lose_nothing_by_the_main_profile_with_a_key() {
     stream("main", Some("correct-horse"), "robust");
+}
+
+/// Sends by this password until the receiver's statistics are as they should be.
+fn call(password: &str, done: impl Fn(&Value) -> bool) -> Value {
+    let mut users = NamedTempFile::new().unwrap();
+    users.write_all(USER.as_bytes()).unwrap();
+    let (input, file) = ("rist://@127.0.0.1:0?buffer=200", users.path().to_str().unwrap());
+    let receive =
+        ["rist", "receive", "-i", input, "-o", "udp://127.0.0.1:9", "--users", file, "--stats", "-"];
+    let mut receiver = Program::start(&receive);
+    let output =
+        format!("rist://{}?buffer=200&username=field&password={password}", receiver.addr("/links/0/addr"));
+    let sender = Program::start(&["rist", "send", "-i", "udp://127.0.0.1:0", "-o", &output, "--stats", "-"]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    while !done(&receiver.last) {
+        socket.send_to(&datagram(1), sender.addr("/input_addr")).unwrap();
+        receiver.next();
+    }
+    receiver.end(Signal::SIGTERM)
+}
+
+#[test]
+fn who_knows_the_password_is_heard_alone() {
+    call("correct-horse", |stats| number(stats, "/delivered_packets") > 0);
+    let stats = call("wrong", |stats| number(stats, "/tunnel/unauthenticated") > 2);
+    assert_eq!(number(&stats, "/delivered_packets"), 0, "{stats}");
 }
 
 #[test]

@@ -74,6 +74,18 @@ fn wrong_values_are_named_by_flag_and_parameter() {
             "rist send -i udp://127.0.0.1:0?ttl=4 -o rist://127.0.0.1:8",
             &["--input", "ttl", "only for an output"],
         ),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?username=u",
+            &["--output", "username", "only with a password"],
+        ),
+        (
+            "rist receive -i rist://@127.0.0.1:8?username=u -o udp://127.0.0.1:9",
+            &["--input", "username", "sender"],
+        ),
+        (
+            "rist receive -i rist://@:8 -o udp://127.0.0.1:9 --users /dev/null",
+            &["--users: /dev/null", "no users"],
+        ),
         ("netem --map 127.0.0.1:1=127.0.0.1:2 --loss 200%", &["--loss", "100 %"]),
         ("netem --map 127.0.0.1:1=127.0.0.1:2 --trace /no/such", &["--trace", "/no/such", "No such file"]),
         ("rist send --log loud -i udp://127.0.0.1:0 -o rist://h:1", &["--log", "expected off"]),
@@ -99,6 +111,7 @@ fn what_cannot_be_opened_is_named() {
         ),
         (format!("rist receive -i rist://@192.0.2.1:8 -o udp://127.0.0.1:{port}"), "--input: cannot listen"),
         ("netem --map 127.0.0.1:0=127.0.0.1:2 --source 192.0.2.1".into(), "--source: cannot pass on from"),
+        ("rist receive -i rist://@:8 -o udp://127.0.0.1:9 --users /no/such".into(), "--users: /no/such"),
         (format!("netem --map 127.0.0.1:{port}=127.0.0.1:2"), "cannot listen on udp"),
     ] {
         let (code, text) = run(&line);

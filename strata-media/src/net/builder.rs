@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::config::{LinkConfig, Profile, ReceiverConfig, SenderConfig};
 use crate::bond::SchedulerParams;
+use crate::rist::auth::{Credentials, Verifiers};
 use crate::rist::tunnel::Psk;
 
 impl SenderConfig {
@@ -36,6 +37,12 @@ impl SenderConfig {
     #[must_use]
     pub fn with_psk(self, psk: Psk) -> Self {
         Self { psk: Some(psk), profile: Profile::Main, ..self }
+    }
+
+    /// As this user, and so by the Main Profile.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials: Some(credentials), profile: Profile::Main, ..self }
     }
 
     /// Without null packets, and so by the Main Profile.
@@ -88,6 +95,12 @@ impl ReceiverConfig {
     #[must_use]
     pub fn with_psk(self, psk: Psk) -> Self {
         Self { psk: Some(psk), ..self }
+    }
+
+    /// For these users alone.
+    #[must_use]
+    pub fn with_users(self, users: Verifiers) -> Self {
+        Self { users: Some(users), ..self }
     }
 
     /// With room for so many packets that the consumer has not taken.

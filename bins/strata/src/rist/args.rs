@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use strata_media::bond::{Mode, SchedulerParams};
-use strata_media::net::{self, AesType, Passphrase, ReceiverConfig, RistUrls, SenderConfig};
+use strata_media::net::{self, AesType, Passphrase, ReceiverConfig, RistUrls, SenderConfig, Verifiers};
 
 use super::udp::UdpUrl;
 use crate::end::Failure;
@@ -25,7 +25,7 @@ pub(crate) struct Send {
     /// The receiver, once for every link: rist://HOST:PORT[?NAME=VALUE&…],…
     ///
     /// Parameters of a link: source=ADDRESS, interface=NAME (or miface), weight=N (a hint), backup=1 (only when the
-    /// others do not suffice), metered=1 (last of all), cap=MB. Of the stream, in any of the URLs: buffer=MS (latency), secret, aes-type=128|256, key-rotation, cname.
+    /// others do not suffice), metered=1 (last of all), cap=MB. Of the stream, in any of the URLs: buffer=MS (latency), secret, aes-type=128|256, key-rotation, username, password, cname.
     /// librist's others are checked, and a warning says that they have no effect.
     #[arg(short, long, alias = "outputurl", value_name = "URL,…")]
     output: String,
@@ -61,6 +61,10 @@ pub(crate) struct Receive {
     /// Where the stream goes: udp://HOST:PORT[?miface=INTERFACE&ttl=HOPS],…; may be a multicast group
     #[arg(short, long, alias = "outputurl", value_name = "URL,…", value_delimiter = ',', required = true)]
     output: Vec<String>,
+    /// Let only these users in: a file as ristsrppasswd prints it, a line per user. Who has no password, or does not
+    /// speak the Main Profile, is not heard
+    #[arg(short = 'F', long, alias = "srpfile", value_name = "FILE")]
+    users: Option<PathBuf>,
     /// Taken as ristreceiver does; both profiles are understood in any case
     #[arg(short, long, value_name = "PROFILE", hide = true)]
     profile: Option<Profile>,
@@ -194,7 +198,13 @@ impl Receive {
 
     /// The receiver at ports whose addresses are resolved.
     pub(super) fn config(&self, urls: &RistUrls) -> Result<ReceiverConfig, Failure> {
-        urls.receiver().map_err(|error| Failure::Usage(format!("--input: {error}")))
+        let mut config = urls.receiver().map_err(|error| Failure::Usage(format!("--input: {error}")))?;
+        if let Some(path) = &self.users {
+            let named = |error: &dyn fmt::Display| format!("--users: {}: {error}", path.display());
+            let text = std::fs::read_to_string(path).map_err(|error| Failure::Open(named(&error)))?;
+            config.users = Some(Verifiers::parse(&text).map_err(|error| Failure::Usage(named(&error)))?);
+        }
+        Ok(config)
     }
 }
 

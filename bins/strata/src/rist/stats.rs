@@ -116,6 +116,7 @@ struct TunnelLine {
     rejected: u64,
     undecryptable: u64,
     unencrypted: u64,
+    unauthenticated: u64,
     throttled: u64,
     crowded: u64,
 }
@@ -229,6 +230,7 @@ impl TunnelLine {
             rejected: counters.rejected,
             undecryptable: counters.undecryptable,
             unencrypted: counters.unencrypted,
+            unauthenticated: counters.unauthenticated,
             throttled: counters.throttled,
             crowded: counters.crowded,
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::super::config::{LinkConfig, Profile, ReceiverConfig, SenderConfig};
 use super::error::{Reason, UrlError};
-use super::param::Param;
+use super::param::{Param, Password};
 use super::{Host, RistUrl, RistUrls};
+use crate::rist::auth::Credentials;
 use crate::rist::psk::{AesType, Passphrase};
 use crate::rist::tunnel::Psk;
 
@@ -30,6 +31,7 @@ struct Common {
     latency: Option<Duration>,
     cname: Option<String>,
     psk: Option<Psk>,
+    credentials: Option<Credentials>,
 }
 
 impl RistUrls {
@@ -93,7 +95,7 @@ impl RistUrls {
     }
 
     /// The sender whose links these are, numbered from 0, once every name is [resolved](Self::resolve). Its profile is
-    /// Main if there is a secret, else Simple.
+    /// Main if there is a secret or a password, else Simple.
     ///
     /// # Errors
     /// [`UrlError`] names the URL and the parameter that does not go with a sender or with the other URLs. Whether
@@ -104,10 +106,10 @@ impl RistUrls {
         let common = self.common()?;
         config.latency = common.latency.unwrap_or(config.latency);
         config.cname = common.cname.unwrap_or(config.cname);
-        if common.psk.is_some() {
+        if common.psk.is_some() || common.credentials.is_some() {
             config.profile = Profile::Main;
         }
-        config.psk = common.psk;
+        (config.psk, config.credentials) = (common.psk, common.credentials);
         Ok(config)
     }
 
@@ -173,6 +175,11 @@ impl RistUrls {
                 Param::Interface(_) | Param::Source(_) | Param::Backup(_) | Param::Metered(_) | Param::Cap(_)
             )
         };
+        let of_a_caller = |param: &&Param| matches!(param, Param::Username(_) | Param::Password(_));
+        if let Some(param) = url.params.iter().find(of_a_caller) {
+            let reason = "only for a sender, which says who it is; a receiver has a list of its users";
+            return Err(self.error(index, param.name(), Reason::Misplaced(reason)));
+        }
         match url.params.iter().find(of_a_link) {
             Some(param) => {
                 let reason = "only for a sender's links; a receiver listens at the address after the @";
@@ -207,7 +214,31 @@ impl RistUrls {
         if psk.is_none() {
             self.refuse_without_secret()?;
         }
-        Ok(Common { latency: self.agreed(buffer)?, cname: self.agreed(cname)?, psk })
+        Ok(Common {
+            latency: self.agreed(buffer)?,
+            cname: self.agreed(cname)?,
+            psk,
+            credentials: self.credentials()?,
+        })
+    }
+
+    /// Who a sender says it is; the name and the password may stand in different URLs.
+    fn credentials(&self) -> Result<Option<Credentials>, UrlError> {
+        let name = |param: &Param| if let Param::Username(name) = param { Some(name.clone()) } else { None };
+        let password =
+            |param: &Param| if let Param::Password(password) = param { Some(password.clone()) } else { None };
+        let alone = |field: &str, reason| {
+            let has = |url: &RistUrl| url.params.iter().any(|param| param.name() == field);
+            let index = self.urls.iter().position(has).unwrap_or_default();
+            Err(self.error(index, field, Reason::Misplaced(reason)))
+        };
+        match (self.agreed(name)?, self.agreed(password)?) {
+            (None, None) => Ok(None),
+            // Either was checked when it was read.
+            (Some(name), Some(Password(password))) => Ok(Credentials::new(&name, &password)),
+            (Some(_), None) => alone("username", "only with a password"),
+            (None, Some(_)) => alone("password", "only with a username"),
+        }
     }
 
     fn refuse_without_secret(&self) -> Result<(), UrlError> {

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::rist::psk::PassphraseError;
 
-/// A URL that cannot be used. Neither message nor fields hold a secret that is a value of `secret`.
+/// A URL that cannot be used. Neither message nor fields hold a secret that is a value of `secret` or `password`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("URL {} ({url}): {field}: {reason}", index + 1)]
 #[non_exhaustive]

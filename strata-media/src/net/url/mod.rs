@@ -11,6 +11,7 @@
 //! | `secret` | passphrase of the Main Profile, as it is: there are no escapes, so neither `&` nor `,` | the stream |
 //! | `aes-type` | 128 or 256, bits of the key | the stream |
 //! | `key-rotation` | datagrams per key, at least 500 | the stream |
+//! | `username`, `password` | who a sender says it is, 1 to 255 bytes each; only both | the stream |
 //! | `cname` | canonical name in RTCP | the stream |
 //! | `interface` (or `miface`) | interface a sender's link is bound to | the link |
 //! | `source` | source address of a sender's link | the link |
@@ -37,7 +38,7 @@ use param::Param;
 
 /// The URLs of a sender's or receiver's links, at least one.
 ///
-/// `Display` writes them so that they are read as the same again, **with the secret**; `Debug` keeps that for itself.
+/// `Display` writes them so that they are read as the same again, **with its secrets**; `Debug` keeps that for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RistUrls {
     urls: Vec<RistUrl>,
@@ -117,10 +118,10 @@ impl RistUrl {
         let mut params = Vec::<Param>::new();
         for part in query.into_iter().flat_map(|query| query.split('&')).filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').map_or((part, None), |(n, v)| (n, Some(v)));
-            let secret = params.iter().any(|param| matches!(param, Param::Secret(_)));
-            let param = Param::read(name, value).map_err(|reason| match reason {
+            let secret = params.iter().rfind(|param| param.is_secret()).map(Param::name);
+            let param = Param::read(name, value).map_err(|reason| match (&reason, secret) {
                 // It could be the rest of a passphrase with an & in it.
-                Reason::Unknown { .. } if secret => fault("a parameter after secret", reason),
+                (Reason::Unknown { .. }, Some(secret)) => (format!("a parameter after {secret}"), reason),
                 _ => fault(name, reason),
             })?;
             if params.iter().any(|other| other.name() == param.name()) {
@@ -173,7 +174,7 @@ impl FromStr for RistUrls {
             };
             let error = |(field, reason)| UrlError { index, url: shown, field, reason };
             let url = RistUrl::read(text).map_err(error)?;
-            secret |= url.params.iter().any(|param| matches!(param, Param::Secret(_)));
+            secret |= url.params.iter().any(Param::is_secret);
             urls.push(url);
         }
         Ok(Self { urls })
@@ -190,7 +191,7 @@ impl fmt::Display for RistUrls {
 }
 
 impl fmt::Display for RistUrl {
-    /// As it is read, the secret included.
+    /// As it is read, secrets included.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.authority())?;
         self.params.iter().enumerate().try_for_each(|(index, param)| {

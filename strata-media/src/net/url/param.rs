@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::socket::MAX_LATENCY;
 use super::error::Reason;
+use crate::rist::auth::Credentials;
 use crate::rist::psk::{AesType, Passphrase};
 use crate::rist::tunnel::Psk;
 
@@ -52,11 +53,13 @@ const HINTS: [Hint; 17] = [
 ];
 
 /// What has a meaning here, in the order in which it is told.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 14] = [
     "buffer",
     "secret",
     "aes-type",
     "key-rotation",
+    "username",
+    "password",
     "cname",
     "interface",
     "miface",
@@ -84,6 +87,8 @@ pub(super) enum Param {
     Secret(Passphrase),
     AesType(AesType),
     KeyRotation(u32),
+    Username(String),
+    Password(Password),
     Cname(String),
     Interface(String),
     Source(IpAddr),
@@ -94,6 +99,16 @@ pub(super) enum Param {
     Hint(&'static Hint, i64),
 }
 
+/// A password, which `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Password(pub(super) String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
 impl Param {
     /// Reads `name=value`; `None` stands for a name alone.
     pub(super) fn read(name: &str, value: Option<&str>) -> Result<Self, Reason> {
@@ -101,9 +116,6 @@ impl Param {
         let value = match (name, value) {
             ("backup" | "metered", None) => "1",
             _ if known => value.filter(|v| !v.is_empty()).ok_or(Reason::Expected("a value after ="))?,
-            ("username" | "password", _) => {
-                return Err(Reason::Misplaced("authentication by EAP-SRP is not supported"));
-            }
             _ => return Err(Reason::Unknown { known: known_names() }),
         };
         match name {
@@ -114,6 +126,8 @@ impl Param {
                 let datagrams = number(value, i64::from(Psk::MIN_KEY_ROTATION), i64::from(u32::MAX))?;
                 Ok(Self::KeyRotation(u32::try_from(datagrams).unwrap_or(u32::MAX)))
             }
+            "username" => credential(value).map(Self::Username),
+            "password" => credential(value).map(|text| Self::Password(Password(text))),
             "cname" if value.len() > MAX_CNAME => Err(Reason::Expected("at most 255 bytes")),
             "cname" => Ok(Self::Cname(value.to_owned())),
             "interface" | "miface" => interface(value).map(Self::Interface),
@@ -132,6 +146,11 @@ impl Param {
         Ok(Self::Hint(hint, number(value, hint.min, hint.max)?))
     }
 
+    /// Whether nobody is to see its value.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_) | Self::Password(_))
+    }
+
     /// Its name; that of `miface` is `interface`.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -139,6 +158,8 @@ impl Param {
             Self::Secret(_) => "secret",
             Self::AesType(_) => "aes-type",
             Self::KeyRotation(_) => "key-rotation",
+            Self::Username(_) => "username",
+            Self::Password(_) => "password",
             Self::Cname(_) => "cname",
             Self::Interface(_) => "interface",
             Self::Source(_) => "source",
@@ -152,7 +173,7 @@ impl Param {
 }
 
 impl fmt::Display for Param {
-    /// As it is read, the secret included.
+    /// As it is read, secrets included.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}=", self.name())?;
         match self {
@@ -161,7 +182,8 @@ impl fmt::Display for Param {
             Self::AesType(AesType::Aes128) => f.write_str("128"),
             Self::AesType(AesType::Aes256) => f.write_str("256"),
             Self::KeyRotation(datagrams) => write!(f, "{datagrams}"),
-            Self::Cname(text) | Self::Interface(text) => f.write_str(text),
+            Self::Password(Password(text)) => f.write_str(text),
+            Self::Username(text) | Self::Cname(text) | Self::Interface(text) => f.write_str(text),
             Self::Source(ip @ IpAddr::V6(_)) => write!(f, "[{ip}]"),
             Self::Source(ip) => write!(f, "{ip}"),
             Self::Weight(weight) => write!(f, "{weight}"),
@@ -190,6 +212,14 @@ fn aes_type(value: &str) -> Result<AesType, Reason> {
         "128" => Ok(AesType::Aes128),
         "256" => Ok(AesType::Aes256),
         _ => Err(Reason::Expected("128 or 256")),
+    }
+}
+
+fn credential(value: &str) -> Result<String, Reason> {
+    // Which of the two it is does not matter to the check.
+    match Credentials::new(value, value) {
+        Some(_) => Ok(value.to_owned()),
+        None => Err(Reason::Expected("1 to 255 bytes, without a NUL")),
     }
 }
 

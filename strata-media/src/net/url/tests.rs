@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
-use crate::net::{AesType, LinkConfig, Passphrase, Profile, Psk, SenderConfig};
+use crate::net::{AesType, Credentials, LinkConfig, Passphrase, Profile, Psk, SenderConfig};
 
 fn urls(text: &str) -> RistUrls {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -66,6 +66,13 @@ fn what_no_url_says_may_come_from_elsewhere() {
 }
 
 #[test]
+fn a_sender_says_who_it_is() {
+    let config =
+        urls("rist://1.1.1.1:2?username=van,rist://1.1.1.1:4?username=van&password=p").sender().unwrap();
+    assert_eq!((config.profile, config.credentials), (Profile::Main, Credentials::new("van", "p")));
+}
+
+#[test]
 fn a_receiver_listens_at_all_of_them() {
     let config =
         urls("rist://@0.0.0.0:6000?buffer=700&secret=s,rist://@[::1]:6002,rist://@:0").receiver().unwrap();
@@ -120,7 +127,8 @@ fn an_error_names_url_field_and_reason() {
         ("rist://h:6000?weight=-1", r#"weight: "-1", 0 to 1000000 are expected"#),
         ("rist://h:6000?max-retries=1", r#"max-retries: "1", 2 to 100 are expected"#),
         ("rist://h:6000?timing-mode=3", r#"timing-mode: "3", 0 to 2 are expected"#),
-        ("rist://h:6000?username=u", "username: authentication by EAP-SRP is not supported"),
+        ("rist://h:6000?username=", "username: expected a value after ="),
+        ("rist://h:6000?password=\0", "password: expected 1 to 255 bytes, without a NUL"),
         ("rist://h:6000?buffre=300", "buffre: unknown parameter; these are known: buffer, secret, aes-type,"),
     ] {
         let error = refused(text);
@@ -136,9 +144,13 @@ fn a_secret_is_in_no_message() {
         assert!(!error.to_string().contains(&long) && !format!("{error:?}").contains(&long), "{error}");
     }
     assert!(refused(&format!("rist://h:6000?secret={long}")).contains("secret: a passphrase of 128 bytes"));
-    for text in
-        ["h:6000?secret=a&hunter2", "h:6000?secret=a,hunter2", "h:6000&secret=hunter2", "h?secret=hunter2"]
-    {
+    for text in [
+        "h:6000?secret=a&hunter2",
+        "h:6000?secret=a,hunter2",
+        "h:6000&secret=hunter2",
+        "h?secret=hunter2",
+        "h:6000?password=a&hunter2",
+    ] {
         let error = format!("rist://{text}").parse::<RistUrls>().unwrap_err();
         assert!(
             !error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"),
@@ -151,20 +163,29 @@ fn a_secret_is_in_no_message() {
     let urls = urls("rist://10.0.0.1:6000?secret=hunter2,rist://10.0.0.1:6002?secret=hunter3");
     assert!(!format!("{urls:?}").contains("hunter"));
     assert!(!urls.sender().unwrap_err().to_string().contains("hunter"));
+    let urls =
+        self::urls("rist://10.0.0.1:6000?username=u&password=hunter2,rist://10.0.0.1:6002?password=hunter3");
+    assert!(!format!("{urls:?}").contains("hunter"));
+    assert!(!urls.sender().unwrap_err().to_string().contains("hunter"));
 }
 
 #[test]
 fn links_agree_on_what_they_have_in_common() {
-    for (field, one, other) in
-        [("buffer", "300", "500"), ("secret", "a", "b"), ("aes-type", "128", "256"), ("cname", "a", "b")]
-    {
+    for (field, one, other) in [
+        ("buffer", "300", "500"),
+        ("secret", "a", "b"),
+        ("aes-type", "128", "256"),
+        ("cname", "a", "b"),
+        ("username", "a", "b"),
+        ("password", "a", "b"),
+    ] {
         let with = |one, other| {
             urls(&format!("rist://1.1.1.1:2?{field}={one},rist://1.1.1.1:4,rist://1.1.1.1:6?{field}={other}"))
         };
         let error = with(one, other).sender().unwrap_err();
         assert_eq!((error.index, error.field.as_str()), (2, field));
         assert_eq!(error.reason, Reason::Conflict { first: 0 });
-        if field != "aes-type" {
+        if !["aes-type", "username", "password"].contains(&field) {
             with(one, one).sender().unwrap();
         }
     }
@@ -173,6 +194,9 @@ fn links_agree_on_what_they_have_in_common() {
 #[test]
 fn what_does_not_go_together_is_named() {
     for (text, is_sender, field) in [
+        ("rist://1.1.1.1:2,rist://1.1.1.1:4?username=u", true, "username"),
+        ("rist://1.1.1.1:2?password=p", true, "password"),
+        ("rist://@1.1.1.1:2?username=u&password=p", false, "username"),
         ("rist://@1.1.1.1:2", true, "host"),
         ("rist://1.1.1.1:2?aes-type=128", true, "aes-type"),
         ("rist://1.1.1.1:2,rist://1.1.1.1:4?key-rotation=500", true, "key-rotation"),
@@ -225,6 +249,8 @@ fn params() -> impl Strategy<Value = Vec<String>> {
                 format!("secret={secret}"),
                 format!("aes-type={bits}"),
                 format!("key-rotation={rotation}"),
+                format!("username={cname}"),
+                format!("password={secret}"),
                 format!("cname={cname}"),
                 format!("interface={interface}"),
                 format!("source={source}"),
