@@ -176,6 +176,17 @@ fn rtp(sequence: u16, timestamp: u32, ssrc: u32) -> Bytes {
     data.into()
 }
 
+/// The same with a sequence number of 32 bits.
+fn long_rtp(sequence: u32, timestamp: u32, ssrc: u32) -> Bytes {
+    let plain = rtp(sequence as u16, timestamp, ssrc);
+    let mut data = plain[..12].to_vec();
+    data[0] |= 0x10;
+    data.extend_from_slice(b"RI\0\x01\x40\0");
+    data.extend_from_slice(&((sequence >> 16) as u16).to_be_bytes());
+    data.extend_from_slice(&plain[12..]);
+    data.into()
+}
+
 /// Sequence numbers put out, and where datagrams went.
 fn received(receiver: &mut Receiver) -> (Vec<u16>, Vec<SocketAddr>) {
     let (mut packets, mut peers) = (Vec::new(), Vec::new());
@@ -224,6 +235,29 @@ fn a_jump_does_not_disturb() {
         receiver.handle_input(now, Input::Rtp { link: 0, from: peer(1), data });
     });
     assert_eq!(receiver.stats(start()).lost_packets, 0);
+}
+
+/// One datagram makes no room for a hundred thousand: neither of a source that only knocks, nor of a new one.
+#[test]
+fn a_gap_is_not_believed_because_of_one_datagram() {
+    undisturbed(|receiver, now, i| {
+        let data = long_rtp(u32::from(i) * 100_000, u32::from(i) * 90, 0x2000);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(2), data });
+        if i == 100 {
+            assert_eq!(receiver.stats(now).rejected_datagrams, 100, "all but the first");
+        }
+    });
+    let now = start();
+    let mut receiver = Receiver::new(now, ReceiverConfig::new(1, 1));
+    let mut overflowed = Vec::new();
+    for number in [0, 5000, 5000, 15_000, 15_001, 15_000, 15_002] {
+        let data = long_rtp(number, 0, SSRC);
+        receiver.handle_input(now, Input::Rtp { link: 0, from: peer(1), data });
+        overflowed.push(receiver.stats(now).overflowed_packets);
+    }
+    assert_eq!(overflowed, [0, 1, 2, 3, 3, 3, 3]);
+    let stats = receiver.stats(now);
+    assert_eq!((stats.buffered_packets, stats.rejected_datagrams), (4, 0), "{stats:?}");
 }
 
 /// Who has not shown that it belongs to the stream gets an answer to its echo, but no reports and no requests: a

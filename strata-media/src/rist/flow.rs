@@ -20,6 +20,11 @@ const MAX_LONG_WINDOW: u64 = 1 << 17;
 /// link at 10 Mbit/s are 9500); where 16 bits are not all, it may be that much.
 const MAX_JUMP: u64 = 20_000;
 const MAX_LONG_JUMP: u64 = 1 << 17;
+/// A gap of more than this, and of more than ever came, is believed when a second packet lies behind it (RFC 3550, A.1).
+/// Of a source that has not sent so many, no more is believed than 16 bits can tell: a gap costs memory.
+const MAX_DROPOUT: u64 = 3000;
+/// Two packets so far from each other agree on a gap.
+const MAX_MISORDER: u64 = 100;
 /// So many numbers before the first packet are taken, until something was put out.
 const MAX_EARLY: u64 = 1024;
 /// A packet may be that much later than its latency, or earlier than the fastest so far, before it is taken for
@@ -80,6 +85,8 @@ pub(super) struct Flow {
     lost: u64,
     last_arrival: Instant,
     started: bool,
+    /// Number of a packet behind a gap that is not believed yet.
+    beyond: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -118,6 +125,7 @@ impl Flow {
             lost: 0,
             last_arrival: now,
             started: false,
+            beyond: None,
         }
     }
 
@@ -159,12 +167,26 @@ impl Flow {
     /// Whether a packet can be of this stream: same source, and a sequence number and a time stamp that fit.
     pub(super) fn fits(&self, now: Instant, header: &Header, sequence: Sequence) -> bool {
         let number = sequence.near(self.end());
-        let jump = if self.long { MAX_LONG_JUMP } else { MAX_JUMP };
         let delay = self.clock.delay(now, header.timestamp);
         header.stream() == self.ssrc
-            && number.abs_diff(self.end()) <= jump
+            && number.abs_diff(self.end()) <= self.longest_jump()
             && delay <= (self.latency + MAX_LATER).as_nanos() as i64
             && delay >= -(MAX_EARLIER.as_nanos() as i64)
+    }
+
+    fn longest_jump(&self) -> u64 {
+        if self.long && self.came >= MAX_DROPOUT { MAX_LONG_JUMP } else { MAX_JUMP }
+    }
+
+    /// Whether so much may be missing before a packet: more than ever came only if another one says so, too.
+    fn believes(&mut self, number: u64) -> bool {
+        if number <= self.end() + self.came.max(MAX_DROPOUT) {
+            return true;
+        }
+        let agree = |beyond: u64| beyond != number && beyond.abs_diff(number) <= MAX_MISORDER;
+        let believed = self.beyond.is_some_and(agree);
+        self.beyond = (!believed).then_some(number);
+        believed
     }
 
     /// Takes a packet that [fits](Self::fits).
@@ -189,7 +211,7 @@ impl Flow {
         let index = (number - self.next) as usize;
         if number >= self.end() {
             let window = if self.long { MAX_LONG_WINDOW } else { MAX_WINDOW };
-            if number - self.next >= window {
+            if number - self.next >= window || !self.believes(number) {
                 return Outcome::Overflow;
             }
             self.missing.push_back(self.end()..number, now, self.reorder);

@@ -345,11 +345,10 @@ impl Receiver {
         if self.candidate.as_ref().is_none_or(|flow| flow.silence(now) >= SILENCE) {
             self.candidate = Some(Flow::new(now, &header, sequence, self.config.latency, self.reorder()));
         }
-        match &mut self.candidate {
-            Some(flow) if flow.fits(now, &header, sequence) => {
-                flow.insert(now, &header, sequence, payload);
-            }
-            _ => self.stats.rejected_datagrams += 1,
+        let candidate = self.candidate.as_mut().filter(|flow| flow.fits(now, &header, sequence));
+        let outcome = candidate.map(|flow| flow.insert(now, &header, sequence, payload));
+        if outcome.is_none_or(|outcome| outcome == Outcome::Overflow) {
+            self.stats.rejected_datagrams += 1;
         }
     }
 
