@@ -214,7 +214,7 @@ impl Session {
         if let (Some((version, aes_type)), Role::Server) = (key, self.role) {
             self.seal.mirror(version, aes_type);
         }
-        if key.is_some() || self.open.is_clear() {
+        if self.is_open() && (key.is_some() || self.open.is_clear()) {
             self.heard = now;
         }
         match opened {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
+use super::super::auth::{Auth, Credentials, Verifiers};
 use super::super::extension::Extension;
 use super::super::gre::{Capabilities, Header, KEEP_ALIVE, KeepAlive, REDUCED_OVERHEAD};
 use super::super::rtcp::Writer;
@@ -429,6 +430,22 @@ fn strangers_are_bounded_and_not_answered() {
     client.rtcp(&report(), &mut datagram);
     let outputs = heard(&mut listener, later, peer(7), &datagram);
     assert!(matches!(outputs[0], ListenerOutput::Rtcp { .. }), "{outputs:?}");
+}
+
+/// Where a password is needed, who only says that he is there does not keep his place.
+#[test]
+fn keep_alives_of_strangers_keep_no_place() {
+    let mut now = start();
+    let users = Verifiers::of(&Credentials::new("user", "password").unwrap(), [1; 32]);
+    let config = Config { auth: Some(Auth::server(users, [2; 32])), ..Config::default() };
+    let mut listener = Listener::new(now, config, 1);
+    let greeting = drain(&mut Session::new(now, &Config::default(), Role::Client, 1)).1.remove(0);
+    for _ in 0..10 {
+        (0..32).for_each(|host| drop(heard(&mut listener, now, peer(host), &greeting)));
+        now += Duration::from_millis(200);
+    }
+    heard(&mut listener, now, peer(99), &greeting);
+    assert_eq!((listener.peers(), listener.counters().crowded), (32, 0));
 }
 
 proptest! {
