@@ -166,7 +166,7 @@ impl Eap {
                         self.answer(now, version, data, may_work);
                     }
                     (SUCCESS, true) if identifier == self.identifier => self.acknowledged(),
-                    (FAILURE, false) => self.fail(now),
+                    (FAILURE, false) if self.awaits(identifier) => self.fail(now),
                     _ => {}
                 }
             }
@@ -183,6 +183,12 @@ impl Eap {
     }
 
     // The client.
+
+    /// Whether this question was answered, and what comes of it is not known yet.
+    fn awaits(&self, identifier: u8) -> bool {
+        let asked = self.answered.as_ref().and_then(|(question, _)| question.first());
+        asked == Some(&identifier) && self.pending.is_none() && !matches!(self.step, Step::Done)
+    }
 
     fn question(&mut self, now: Instant, version: u8, identifier: u8, data: &[u8]) {
         let asked = [&[identifier], data].concat();
@@ -267,7 +273,12 @@ impl Eap {
                 self.ask(now, &[&[SRP, CHALLENGE, 0, 0], &len, &verifier.salt, &[0, 0]]);
             }
             ([SRP, KEY | CHALLENGE, public @ ..], Step::ClientKey { name }) => {
-                let found = verifiers.find(&name, self.hashing == Hashing::Fixed).filter(|_| may_work());
+                // Later: the peer sends it again. One that has shown its password is no stranger.
+                if !self.authenticated && !may_work() {
+                    self.step = Step::ClientKey { name };
+                    return;
+                }
+                let found = verifiers.find(&name, self.hashing == Hashing::Fixed);
                 let secret = self.draw();
                 let server = found.and_then(|(hashing, user)| {
                     srp::Server::new(&secret, &name, &user.salt, &user.verifier, hashing, public)

@@ -112,3 +112,53 @@ fn an_unknown_user_is_refused_and_noise_does_nothing() {
     }
     assert!(!client.is_authenticated() && !server.is_authenticated());
 }
+
+/// What came too soon is neither answered nor held against who sent it; who is in is not a stranger.
+#[test]
+fn who_comes_while_there_is_no_time_is_let_in_later() {
+    let mut now = start();
+    let verifiers = Verifiers::of(&credentials("pass1"), [9; 32]);
+    let mut client = Eap::new(now, Part::Client(credentials("pass1")), [3; 32]);
+    let mut server = Eap::new(now, Part::Server(verifiers), [4; 32]);
+    let mut pass = |client: &mut Eap, server: &mut Eap, seconds: u64, may_work: bool| {
+        let mut refused = 0;
+        for _ in 0..seconds * 20 {
+            now += Duration::from_millis(50);
+            client.timeout(now);
+            server.timeout(now);
+            while let Some(frame) = client.poll() {
+                server.receive(now, &frame, || may_work);
+            }
+            while let Some(frame) = server.poll() {
+                refused += usize::from(frame[4] == 4);
+                client.receive(now, &frame, || true);
+            }
+        }
+        refused
+    };
+    assert_eq!(pass(&mut client, &mut server, 20, false), 0);
+    assert!(!server.is_authenticated());
+    pass(&mut client, &mut server, 5, true);
+    assert!(client.is_authenticated() && server.is_authenticated());
+    // Another client at the same address, as after a restart.
+    let mut again = Eap::new(start(), Part::Client(credentials("pass1")), [5; 32]);
+    pass(&mut again, &mut server, 5, false);
+    assert!(again.is_authenticated() && server.is_authenticated());
+}
+
+/// Nobody who only knows the address makes a client fail.
+#[test]
+fn a_failure_nobody_waits_for_changes_nothing() {
+    let (mut client, _) = exchange("pass1", Verifiers::of(&credentials("pass1"), [9; 32]), 0);
+    for identifier in 0..=255 {
+        client.receive(start(), &[3, 0, 0, 4, 4, identifier, 0, 4], || true);
+    }
+    assert!(client.is_authenticated());
+    let mut client = Eap::new(start(), Part::Client(credentials("pass1")), [3; 32]);
+    client.receive(start(), &[3, 0, 0, 5, 1, 7, 0, 5, 1], || true);
+    let due = client.due();
+    client.receive(start(), &[3, 0, 0, 4, 4, 6, 0, 4], || true);
+    assert_eq!(client.due(), due, "of another question");
+    client.receive(start(), &[3, 0, 0, 4, 4, 7, 0, 4], || true);
+    assert_ne!(client.due(), due);
+}
