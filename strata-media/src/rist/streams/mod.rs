@@ -87,7 +87,10 @@ struct Stream {
     /// Where its first packet came from.
     from: SocketAddr,
     receiver: Receiver,
+    /// Packets, not counting one that comes again right after itself.
     packets: u64,
+    /// Sequence number of the last one.
+    last: Option<u16>,
     heard: Instant,
     leaving: bool,
     due: Instant,
@@ -159,8 +162,9 @@ impl Streams {
         let index = known.or_else(|| self.take_up(now, ssrc, from))?;
         let stream = &mut self.streams[index];
         stream.heard = now;
-        stream.packets += 1;
-        if stream.packets == PROBATION {
+        let another = stream.last.replace(header.sequence) != Some(header.sequence);
+        stream.packets += u64::from(another);
+        if another && stream.packets == PROBATION {
             self.out.push_back(Output::Opened { stream: stream.number, ssrc, from: stream.from });
         }
         Some(index)
@@ -179,6 +183,7 @@ impl Streams {
             from,
             receiver: Receiver::new(now, config),
             packets: 0,
+            last: None,
             heard: now,
             leaving: false,
             due: now,

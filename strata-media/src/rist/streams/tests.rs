@@ -80,6 +80,15 @@ fn streams_are_told_apart_by_ssrc_from_one_address_or_several() {
     assert_eq!(rig.streams.stats(rig.now, 1).unwrap().ssrc, Some(8));
 }
 
+/// The network repeats datagrams, and redundant links do so always.
+#[test]
+fn a_packet_that_comes_twice_is_one() {
+    let mut rig = Rig::new(4);
+    assert_eq!((rig.rtp(1, 2, 7), rig.rtp(1, 2, 7), rig.rtp(2, 2, 7)), (vec![], vec![], vec![]));
+    assert_eq!(rig.rtp(1, 2, 8), [Output::Opened { stream: 0, ssrc: 2, from: from(1, 5000) }]);
+    assert_eq!(rig.rtp(1, 2, 8), []);
+}
+
 #[test]
 fn reports_and_requests_are_of_one_stream() {
     let mut rig = Rig::new(4);
