@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 
+use crate::rist::history::MAX_PACKETS;
 use crate::ts::{Classifier, Priority};
 
-/// Packets remembered: as many as are kept to be repeated.
-const MAX_PACKETS: usize = 1 << 15;
-
-/// Priorities by sequence number.
+/// Priorities by sequence number, of as many packets as are kept to be repeated.
 #[derive(Debug, Default)]
 pub(super) struct Priorities {
     classifier: Classifier,

@@ -9,7 +9,7 @@ use super::sequence::{ORIGIN, Sequence};
 
 /// Most packets kept: 1 s of 1 Gbit/s. A request with a sequence number of 16 bits can name the last 32768 of them, one
 /// with the upper half too (TR-06-2) all.
-pub(super) const MAX_PACKETS: usize = 1 << 17;
+pub(crate) const MAX_PACKETS: usize = 1 << 17;
 
 /// One packet and what became of it.
 #[derive(Debug)]

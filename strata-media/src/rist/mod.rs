@@ -20,7 +20,7 @@ mod error;
 pub mod extension;
 mod flow;
 pub mod gre;
-mod history;
+pub(crate) mod history;
 mod missing;
 mod peers;
 pub mod psk;
