@@ -77,6 +77,12 @@ pub(super) fn updated(
         }
     }
     check(&links, profile)?;
+    for (index, (id, _)) in update.enabled.iter().enumerate() {
+        if !links.iter().any(|link| link.id == *id) {
+            let field = format!("enabled[{index}]");
+            return Err(NetError::Config { field, reason: format!("there is no link {id}") });
+        }
+    }
     Ok(links)
 }
 

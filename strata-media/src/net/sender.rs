@@ -99,11 +99,16 @@ pub fn sender(config: SenderConfig) -> Result<(Sender, SenderDriver), NetError> 
 
 fn check(config: &SenderConfig) -> Result<(), NetError> {
     links::check(&config.links, config.profile)?;
-    if config.latency.is_zero() || config.latency > socket::MAX_LATENCY {
+    check_latency(config.latency)?;
+    check_scheduler(&config.scheduler)
+}
+
+fn check_latency(latency: Duration) -> Result<(), NetError> {
+    if latency.is_zero() || latency > socket::MAX_LATENCY {
         let (field, reason) = ("latency".to_owned(), "1 ms to 60 s are expected".to_owned());
         return Err(NetError::Config { field, reason });
     }
-    check_scheduler(&config.scheduler)
+    Ok(())
 }
 
 fn check_scheduler(params: &SchedulerParams) -> Result<(), NetError> {
@@ -156,6 +161,7 @@ impl Sender {
     /// [`NetError::Busy`] when it does not keep up with updates.
     pub fn update(&self, update: SenderUpdate) -> Result<(), NetError> {
         update.scheduler.as_ref().map_or(Ok(()), check_scheduler)?;
+        update.latency.map_or(Ok(()), check_latency)?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let next = links::updated(&links, &update, self.profile)?;
         let sent = self.commands.try_send(Command::Update(Box::new(update))).map_err(|error| match error {
@@ -328,7 +334,7 @@ impl Running {
 
     fn update(&mut self, now: Instant, update: SenderUpdate) {
         if let Some(latency) = update.latency {
-            self.config.latency = latency.clamp(Duration::from_millis(1), socket::MAX_LATENCY);
+            self.config.latency = latency;
             self.bond.handle_input(now, Input::Latency(self.config.latency));
         }
         if let Some(scheduler) = update.scheduler {

@@ -324,6 +324,20 @@ async fn links_are_checked_as_a_whole_before_any_changes() {
     assert_eq!(refused(vec![], vec![0]), "invalid remove[0]: there is no link 0");
 }
 
+#[test]
+fn an_update_with_a_latency_or_a_link_that_cannot_be_is_refused() {
+    let at = SocketAddr::from(([127, 0, 0, 1], 5000));
+    let (handle, _driver) = sender(SenderConfig::new(vec![LinkConfig::new(0, at)])).unwrap();
+    for latency in [Duration::ZERO, Duration::from_secs(61)] {
+        let update = SenderUpdate { latency: Some(latency), ..SenderUpdate::default() };
+        let error = handle.update(update).unwrap_err().to_string();
+        assert_eq!(error, "invalid latency: 1 ms to 60 s are expected");
+    }
+    let enabled = vec![(0, true), (3, false)];
+    let error = handle.update(SenderUpdate { enabled, ..SenderUpdate::default() }).unwrap_err().to_string();
+    assert_eq!(error, "invalid enabled[1]: there is no link 3");
+}
+
 /// With users, who has no password or another one is not heard.
 #[tokio::test]
 async fn only_who_knows_the_password_is_let_in() {
