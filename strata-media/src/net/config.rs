@@ -132,6 +132,7 @@ pub struct LinkConfig {
     /// Bytes it may carry in all, headers of IP and UDP included; then it is not used any more.
     pub cap_bytes: Option<u64>,
     /// A hint: links of more weight get more, in proportion, as far as they carry it. 0 is no hint.
+    /// Only with a receiver of Strata, which tells what arrives by each link; of others that is not known.
     pub weight: u32,
 }
 
