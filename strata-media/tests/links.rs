@@ -263,3 +263,25 @@ proptest! {
         prop_assert!(world.sender.stats(world.now).pending == 0);
     }
 }
+
+/// What a link did stays done when another takes its place.
+#[test]
+fn totals_do_not_go_back_when_a_place_is_taken_anew() {
+    use strata_media::bond::sender::{Input, Output};
+    use strata_media::bond::{BondConfig, BondLink, Sender};
+    #[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
+    let mut now = std::time::Instant::now();
+    let mut sender = Sender::new(now, BondConfig::new(vec![BondLink::default(); 2], 1));
+    sender.handle_input(now, Input::Payload(bytes::Bytes::from_static(&[0x47; 188])));
+    for _ in 0..200 {
+        now += std::time::Duration::from_millis(1);
+        sender.handle_input(now, Input::Timeout);
+        while !matches!(sender.poll_output(), Output::Timeout(_)) {}
+    }
+    let before = sender.stats(now);
+    assert!(before.links[0].retransmitted > 0, "{before:?}");
+    sender.handle_input(now, Input::Remove { link: 0 });
+    sender.handle_input(now, Input::Link { link: 0, config: BondLink::default() });
+    let after = sender.stats(now);
+    assert_eq!((after.links[0].retransmitted, after.retransmitted), (0, before.retransmitted));
+}

@@ -12,6 +12,8 @@ use crate::rist::tunnel::{Config, Counters, Input, Output, Role, Session};
 pub(super) struct Tunnels {
     sessions: Vec<Session>,
     config: Option<Config>,
+    /// Of sessions that others have replaced.
+    gone: Counters,
     datagram: Vec<u8>,
 }
 
@@ -28,13 +30,13 @@ impl Tunnels {
         let Some(config) = &self.config else { return };
         let session = Session::new(now, config, Role::Client, seed());
         match self.sessions.get_mut(link) {
-            Some(old) => *old = session,
+            Some(old) => self.gone += std::mem::replace(old, session).counters(),
             None => self.sessions.push(session),
         }
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
+        let mut sum = self.gone;
         self.sessions.iter().for_each(|session| sum += session.counters());
         sum
     }

@@ -25,7 +25,9 @@ impl Sender {
             self.config.links.push(config);
         } else {
             self.links[link] = state;
-            self.counts[link] = counts;
+            let before = std::mem::replace(&mut self.counts[link], counts);
+            self.gone.retransmitted += before.retransmitted;
+            self.gone.copied += before.copied;
             self.removed[link] = false;
             self.config.links[link] = config;
         }

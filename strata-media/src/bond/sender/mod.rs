@@ -125,6 +125,8 @@ pub struct Sender {
     /// Places that no link has.
     removed: Vec<bool>,
     counts: Vec<Counts>,
+    /// Of links whose places others have taken.
+    gone: Counts,
     scheduler: Scheduler,
     copies: Copies,
     priorities: Priorities,
@@ -157,6 +159,7 @@ impl Sender {
             links: config.links.iter().map(|link| Link::with(now, link, &config.scheduler)).collect(),
             removed: vec![false; config.links.len()],
             counts: config.links.iter().map(|_| Counts::default()).collect(),
+            gone: Counts::default(),
             scheduler: Scheduler::new(config.scheduler.clone()),
             copies: Copies::new(now),
             priorities: Priorities::default(),

@@ -23,12 +23,13 @@ impl Sender {
     pub fn stats(&self, now: Instant) -> BondStats {
         let flow = self.flow.counters();
         let usable = candidates(&self.links);
+        let all = || self.counts.iter().chain([&self.gone]);
         BondStats {
             packets: flow.packets,
             payload_bytes: flow.bytes,
             critical: self.priorities.critical,
-            retransmitted: self.counts.iter().map(|counts| counts.retransmitted).sum(),
-            copied: self.counts.iter().map(|counts| counts.copied).sum(),
+            retransmitted: all().map(|counts| counts.retransmitted).sum(),
+            copied: all().map(|counts| counts.copied).sum(),
             requested: flow.requested,
             refused: flow.refused,
             discarded: self.scheduler.discarded,
