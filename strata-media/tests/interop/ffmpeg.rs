@@ -65,16 +65,7 @@ async fn ffmpeg_sends(test: u8, profile: Profile) {
     let mut ffmpeg = ffmpeg(profile, "pipe:0", &format!("rist://{link}"));
     let input = Mutex::new(ffmpeg.stdin.take().unwrap());
     let sending = stream(LENGTH, async |payload| input.lock().await.write_all(&payload).await.unwrap());
-    let checking = async {
-        let mut check = Check::new(LENGTH);
-        loop {
-            let packet = receiver.recv().await.unwrap();
-            assert_eq!(packet.lost_before, 0);
-            if check.take(&packet.payload) {
-                return;
-            }
-        }
-    };
+    let checking = Check::new(LENGTH).whole(&mut receiver);
     timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();
     let (stats, relay) = (receiver.stats(), relay.stats());
     println!("{stats:#?}\n{relay:#?}");

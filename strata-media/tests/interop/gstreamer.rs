@@ -150,16 +150,7 @@ async fn gstreamer_sends(test: u8, links: u8, method: &str) {
     let sending = stream(LENGTH, async |payload| {
         input.push_buffer(gst::Buffer::from_slice(payload)).unwrap();
     });
-    let checking = async {
-        let mut check = Check::new(LENGTH);
-        loop {
-            let packet = receiver.recv().await.unwrap();
-            assert_eq!(packet.lost_before, 0);
-            if check.take(&packet.payload) {
-                return;
-            }
-        }
-    };
+    let checking = Check::new(LENGTH).whole(&mut receiver);
     timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();
     let stats = receiver.stats();
     println!("{stats:#?}");

@@ -194,16 +194,7 @@ async fn strata_receives(mut case: Case) -> ReceiverStats {
         room(input).await;
         socket.send_to(&payload, input).await.unwrap();
     });
-    let checking = async {
-        let mut check = Check::new(case.length);
-        loop {
-            let packet = receiver.recv().await.unwrap();
-            assert_eq!(packet.lost_before, 0);
-            if check.take(&packet.payload) {
-                return;
-            }
-        }
-    };
+    let checking = Check::new(case.length).whole(&mut receiver);
     timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();
     let stats = receiver.stats();
     println!("{stats:#?}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use strata_media::net::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Sent before and after what is compared: the session is made, and the last packets can be asked for.
@@ -67,6 +68,17 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn new(length: Duration) -> Self {
         Self { length, first: None, next: 0 }
+    }
+
+    /// Takes what a receiver puts out until it is complete.
+    pub(crate) async fn whole(mut self, receiver: &mut Receiver) {
+        loop {
+            let packet = receiver.recv().await.unwrap();
+            assert_eq!(packet.lost_before, 0);
+            if self.take(&packet.payload) {
+                return;
+            }
+        }
     }
 
     /// Whether it is complete.
