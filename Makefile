@@ -41,7 +41,7 @@ demo: ## a device enrols, streams over two bad links, the recording is checked
 test: ## every test, the ones with real processes included
 	@scripts/setup.sh test
 	@$(MAKE) test-programs
-	$(CARGO) nextest run $(CARGOFLAGS) --workspace
+	$(CARGO) nextest run $(CARGOFLAGS) --workspace --test-threads $$((2 * $$(nproc)))
 	$(CARGO) test $(CARGOFLAGS) --workspace --doc
 
 # The end-to-end tests start the daemons; one build with the tests' features serves both.
@@ -89,7 +89,7 @@ bench: ## criterion benches; the figures are explained in benches/README.md
 bench-throughput: ## CPU time per Gbit and the highest rate without loss, beside librist and SRT (ARGS=)
 	@scripts/setup.sh test
 	$(CARGO) run --release $(CARGOFLAGS) -p strata-benches --bin throughput -- \
-	  --highest 100,200,400,600,800,1000 $(ARGS)
+	  --rounds 3 --highest 100,200,400,600,800,1000 $(ARGS)
 
 bench-bonding: ## bonding beside librist, SRT and GStreamer over emulated links (TRACES=, SECONDS=, ARGS=)
 	@scripts/setup.sh build

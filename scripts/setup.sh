@@ -31,6 +31,7 @@ packages=(
   rist-tools                            # interoperability tests: ristsender, ristreceiver
   srt-tools                             # SRT forwarding is tested against srt-live-transmit
   python3                               # a scripted receiver in strata-server's tests
+  iproute2 util-linux                   # ip, unshare: a test plugs and unplugs interfaces in a network namespace
   procps                                # kill, with which a test ends a receiver as an operator would
   python3-gi                            # a network camera (RTSP) in strata-media's tests
   gir1.2-gst-rtsp-server-1.0

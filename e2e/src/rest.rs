@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use strata_proto::control::{
     LoginRequest, LoginTokens, Problem, SenderCreate, SenderCreated, SenderView, StartStream, StreamView,
+    UpdateStream,
 };
 use strata_proto::id::{SenderId, StreamId};
 use strata_proto::token::Secret;
@@ -120,6 +121,14 @@ impl Rest {
     /// [`CallError`]
     pub async fn start(&self, id: &SenderId, stream: &StartStream) -> Result<StreamView, CallError> {
         self.call(Method::POST, &format!("/api/senders/{id}/stream/start"), Some(stream)).await
+    }
+
+    /// Changes a sender's running stream.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn update(&self, id: &SenderId, change: &UpdateStream) -> Result<StreamView, CallError> {
+        self.call(Method::POST, &format!("/api/senders/{id}/stream/update"), Some(change)).await
     }
 
     /// Stops a sender's stream.

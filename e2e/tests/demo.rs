@@ -1,5 +1,6 @@
 //! The demo's whole path, as a newcomer sees it.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,11 +12,19 @@ use strata_e2e::wait::eventually;
 /// Build of the clip, start, 10 s of stream, check: with room for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(150);
 
+/// The machine may stand still for so long, and all is whole.
+const LATENCY_MS: &str = "4000";
+
+fn arguments(seconds: &str, dir: &Path) -> Vec<OsString> {
+    let arguments = ["--latency-ms", LATENCY_MS, "--seconds", seconds, "--dir"].map(OsString::from);
+    arguments.into_iter().chain([dir.into()]).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_ends_with_a_whole_recording() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let work = dir.path().join("work");
-    let args = ["--seconds".as_ref(), "10".as_ref(), "--dir".as_ref(), work.as_os_str()];
+    let args = arguments("10", &work);
     // MEDIA is inherited: the clip that CI names is the clip that is sent.
     let mut demo = Daemon::spawn("demo", "demo", &args, dir.path())?;
     let status = demo.wait(PATIENCE).await?;
@@ -32,7 +41,7 @@ async fn the_demo_ends_with_a_whole_recording() -> Result<()> {
 async fn ctrl_c_ends_the_stream_in_order() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let work = dir.path().join("work");
-    let args = ["--seconds".as_ref(), "0".as_ref(), "--dir".as_ref(), work.as_os_str()];
+    let args = arguments("0", &work);
     let mut demo = Daemon::spawn("demo", "demo", &args, dir.path())?;
     let streams = eventually("two lines about the stream", PATIENCE, async || {
         (demo.output().matches("│ link 1 ").count() >= 2).then_some(())

@@ -10,11 +10,12 @@ use serde::de::DeserializeOwned;
 use strata_proto::control::{
     DestinationCreate, DestinationUpdate, DestinationView, LoginRequest, LoginTokens, Problem, RefreshRequest,
     SenderCreate, SenderCreated, SenderUpdate, SenderView, StartStream, StopStream, StreamView,
+    UpdateStream,
 };
 use strata_proto::error::from_json;
 
 fuzz_target!(|input: (u8, &str)| {
-    let bodies: [fn(&str); 14] = [
+    let bodies: [fn(&str); 15] = [
         check::<DestinationCreate>,
         check::<DestinationUpdate>,
         check::<DestinationView>,
@@ -29,6 +30,7 @@ fuzz_target!(|input: (u8, &str)| {
         check::<StartStream>,
         check::<StopStream>,
         check::<StreamView>,
+        check::<UpdateStream>,
     ];
     bodies[usize::from(input.0) % bodies.len()](input.1);
 });

@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let mut now = Instant::now();
     let users = Verifiers::of(&credentials("right"), [1; 32]);
-    let mut server = Listener::new(now, config(Auth::server(users, [2; 32])), 1);
+    let mut server = Listener::new(now, config(Auth::server(users, [2; 32])), 32, 1);
     let mut client = Session::new(now, &config(Auth::client(credentials("wrong"), [3; 32])), Role::Client, 2);
     let from = SocketAddr::from(([10, 0, 0, 1], 6000));
     let header = Header { marker: false, payload_type: 33, sequence: 1, timestamp: 1, ssrc: 4 }.encode();

@@ -4,87 +4,11 @@
 //! integrity check.
 #![no_main]
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+#[path = "../../strata-media/tests/hostile/operations/mod.rs"]
+mod operations;
 
-use bytes::BytesMut;
+use std::time::Instant;
+
 use libfuzzer_sys::fuzz_target;
-use strata_media::rist::psk::Passphrase;
-use strata_media::rist::rtcp::Writer;
-use strata_media::rist::rtp::Header;
-use strata_media::rist::tunnel::{Config, Listener, ListenerInput, ListenerOutput, Psk, Role, Session};
 
-fn config(secret: &str) -> Config {
-    Config::new(Some(Psk::new(Passphrase::new(secret).expect("a passphrase"))))
-}
-
-fuzz_target!(|data: &[u8]| {
-    let (&mode, mut code) = data.split_first().unwrap_or((&0, &[]));
-    let mut take = |len: usize| {
-        let (head, tail) = code.split_at(len.min(code.len()));
-        code = tail;
-        head
-    };
-    let mut now = Instant::now();
-    let own = if mode & 1 == 0 { Config::default() } else { config("secret") };
-    let mut listener = Listener::new(now, own.clone(), 1);
-    let mut clients =
-        [Session::new(now, &own, Role::Client, 2), Session::new(now, &config("other"), Role::Client, 3)];
-    let (mut datagram, mut answers, mut inputs) = (Vec::new(), 0u32, 0u32);
-    // Whether the datagram is the other key's, but for what was cut off.
-    let mut foreign = false;
-    while let &[op, value] = take(2) {
-        let from = SocketAddr::from(([10, 0, 0, op >> 3], 6000));
-        let client = &mut clients[usize::from(value & 1)];
-        match op % 8 {
-            0 => now += Duration::from_millis(value.into()),
-            1 => now += Duration::from_millis(u64::from(value) * 50),
-            2 => (datagram, foreign) = (take(value.into()).to_vec(), false),
-            3 => {
-                foreign = value & 1 == 1;
-                let header =
-                    Header { marker: false, payload_type: 33, sequence: value.into(), timestamp: 1, ssrc: 4 };
-                client.rtp(&header.encode(), 0, &[0x47; 188], &mut datagram);
-            }
-            4 => {
-                foreign = value & 1 == 1;
-                let mut writer = Writer::new();
-                writer.sender_report(4, 1 << 40, 1, 1, 1);
-                client.rtcp(&writer.finish(), &mut datagram);
-            }
-            5 => {
-                foreign = false;
-                if let Some(byte) = datagram.get_mut(usize::from(value)) {
-                    *byte ^= 1 << (op >> 5);
-                }
-            }
-            6 => datagram.truncate(value.into()),
-            _ => listener.rtcp(0, from, &[0x80, 201, 0, 1, 0, 0, 0, 1], &mut Vec::new()),
-        }
-        inputs += 1;
-        let data = BytesMut::from(&datagram[..]);
-        listener.handle_input(now, ListenerInput::Datagram { link: 0, from, data });
-        loop {
-            match listener.poll_output() {
-                ListenerOutput::Timeout(_) => break,
-                output => {
-                    assert!(!foreign, "{output:?} for another key");
-                    answers += u32::from(matches!(output, ListenerOutput::Transmit { .. }));
-                }
-            }
-        }
-        listener.handle_input(now, ListenerInput::Timeout);
-        loop {
-            match listener.poll_output() {
-                ListenerOutput::Timeout(_) => break,
-                output => {
-                    assert!(matches!(output, ListenerOutput::Transmit { .. }), "{output:?} without a datagram");
-                    answers += 1;
-                }
-            }
-        }
-        assert!(listener.peers() <= 32);
-        // One to a greeting or a farewell, and one per peer and five seconds.
-        assert!(answers <= inputs * 34, "{answers} answers to {inputs} datagrams");
-    }
-});
+fuzz_target!(|data: &[u8]| operations::tunnel::run(Instant::now(), data));

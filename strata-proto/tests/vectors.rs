@@ -11,7 +11,7 @@ use strata_proto::control::{
     AgentMessage, CommandKind, ControlMessage, DestinationCreate, DestinationUpdate, DestinationView,
     Envelope, LiveFrame, LiveRequest, LoginRequest, LoginTokens, Message, Problem, RawEnvelope,
     ReceiverCommand, ReceiverEvent, RefreshRequest, SenderCreate, SenderCreated, SenderUpdate, SenderView,
-    StartStream, StopStream, StreamView,
+    StartStream, StopStream, StreamView, UpdateStream,
 };
 use strata_proto::{DecodeError, DecodeErrorKind, error};
 
@@ -213,6 +213,7 @@ const BODIES: &[(&str, Body)] = &[
     ("StartStream", rest::<StartStream>),
     ("StopStream", rest::<StopStream>),
     ("StreamView", rest::<StreamView>),
+    ("UpdateStream", rest::<UpdateStream>),
 ];
 
 fn body(kind: &str) -> Body {

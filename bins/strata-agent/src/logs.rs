@@ -4,14 +4,11 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use strata_daemon::logs::{self, LogFormat};
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
-
-use crate::config::LogFormat;
 
 /// The agent's log: what was said lately, and what is said at all.
 #[derive(Clone)]
@@ -45,12 +42,7 @@ impl Logs {
     pub(crate) fn install(mut self, filter: &str, format: LogFormat) -> anyhow::Result<Self> {
         let (targets, handle) = reload::Layer::new(filter.parse::<Targets>()?);
         self.filter = Some(handle);
-        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(self.clone());
-        let registry = tracing_subscriber::registry().with(targets);
-        match format {
-            LogFormat::Text => registry.with(lines).try_init()?,
-            LogFormat::Json => registry.with(lines.json()).try_init()?,
-        }
+        logs::init(targets, format, false, self.clone())?;
         Ok(self)
     }
 

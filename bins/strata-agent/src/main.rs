@@ -18,7 +18,6 @@ mod logs;
 mod media_dir;
 mod pipeline;
 mod run;
-mod signals;
 mod streams;
 
 use std::os::unix::process::CommandExt as _;

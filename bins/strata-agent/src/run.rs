@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use strata_client::role::agent::{self, Handle};
 use strata_client::{Config as Client, Identity};
+use strata_daemon::Signals;
 use strata_proto::control::EndReason;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -25,7 +26,6 @@ use crate::hardware::{self, Activity, Hardware, Options};
 use crate::logs::Logs;
 use crate::media_dir::MediaDir;
 use crate::pipeline;
-use crate::signals::Signals;
 use crate::streams::{self, Streams};
 
 /// Looks at the device once and prints what would be reported.

@@ -7,23 +7,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use strata_daemon::{Signals, logs};
 use strata_server::Server;
 use strata_server::tls::{self, ServeLimits};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::identity::{identity, renew};
-use crate::settings::{Log, LogFormat, Settings};
+use crate::settings::Settings;
 
 pub(crate) async fn run(mut settings: Settings) -> anyhow::Result<()> {
-    log(&settings.own.log)?;
+    let log = &settings.own.log;
+    logs::init(log.filter()?, log.format, std::io::stderr().is_terminal(), std::io::stderr)?;
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let _lock = lock(&settings.server.data_dir)?;
     let identity = identity(&settings)?;
     settings.server.ca = identity.ca();
     let (stop, stopped) = oneshot::channel();
-    let signals = tokio::spawn(Signals::new()?.obey(stop));
+    let signals = tokio::spawn(obey(Signals::listen()?, stop));
 
     let (server, driver) = Server::load(settings.server.clone()).await?;
     let driver = tokio::spawn(driver.run());
@@ -82,48 +83,14 @@ pub(crate) fn make_private(data_dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("configuration key data_dir: {}", data_dir.display()))
 }
 
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
-    }
-
-    /// The first one asks for a graceful end, the second one ends the process at once: whoever sends it
-    /// will not wait.
-    async fn obey(mut self, stop: oneshot::Sender<()>) {
-        self.next().await;
-        tracing::info!("shutting down; receivers go on");
-        let _ = stop.send(());
-        let number = self.next().await;
-        tracing::warn!("a second signal: ending at once; receivers go on");
-        std::process::exit(128 + number);
-    }
-
-    async fn next(&mut self) -> i32 {
-        let kind = tokio::select! {
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-        };
-        kind.as_raw_value()
-    }
-}
-
-fn log(log: &Log) -> anyhow::Result<()> {
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(log.filter()?)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
-    }
-    Ok(())
+/// The first signal asks for a graceful end, the second one ends the process at once: whoever sends it will not wait.
+async fn obey(mut signals: Signals, stop: oneshot::Sender<()>) {
+    signals.next().await;
+    tracing::info!("shutting down; receivers go on");
+    let _ = stop.send(());
+    let number = signals.next().await;
+    tracing::warn!("a second signal: ending at once; receivers go on");
+    std::process::exit(128 + i32::from(number));
 }
 
 /// What runs in the background ends with the last handle of the server; a request that hangs may hold one.

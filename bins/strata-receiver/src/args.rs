@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser};
+use strata_daemon::logs::{LogFormat, filter};
 use strata_media::pipeline::Output;
 use strata_proto::id::StreamId;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 
 use crate::config;
 
@@ -57,12 +58,6 @@ pub(crate) struct Args {
     /// How it is logged
     #[arg(long, env = "STRATA_RECEIVER_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 const PREFIX: &str = "STRATA_RECEIVER_";
@@ -154,15 +149,6 @@ fn port(text: &str) -> Result<u16, String> {
         Ok(port) if port % 2 == 0 => Ok(port),
         Ok(port) => Err(format!("{port} is odd: RTP uses even ports, RTCP the odd ones above them")),
         Err(_) => Err("expected even port numbers, such as 15000,15002".to_owned()),
-    }
-}
-
-fn filter(text: &str) -> Result<Targets, String> {
-    // `Targets` takes a lone word for a target, and would then log nothing else; here it must be a level.
-    let known = |part: &str| part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
-    match text.parse::<Targets>() {
-        Ok(targets) if text.split(',').map(str::trim).all(known) => Ok(targets),
-        _ => Err("expected off, error, warn, info, debug, trace or target=level pairs".to_owned()),
     }
 }
 

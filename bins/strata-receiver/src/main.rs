@@ -7,22 +7,24 @@ mod args;
 mod config;
 mod control;
 mod serve;
-mod signals;
 mod stats;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use strata_daemon::logs;
 
-use args::{Args, LogFormat};
+use args::Args;
 use serve::{Failure, Reason};
 
 fn main() -> ExitCode {
     let variables = std::env::vars_os().map(|(name, _)| name);
     let args = Args::read(std::env::args_os(), variables).unwrap_or_else(|error| error.exit());
-    init_logs(&args);
+    let ansi = std::io::stderr().is_terminal();
+    if let Err(error) = logs::init(args.log.clone(), args.log_format, ansi, std::io::stderr) {
+        eprintln!("strata-receiver: {error}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,15 +53,5 @@ fn main() -> ExitCode {
                 Failure::Running(_) | Failure::System(_) => 1,
             })
         }
-    }
-}
-
-fn init_logs(args: &Args) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = lines.with_ansi(std::io::stderr().is_terminal());
-    let registry = tracing_subscriber::registry().with(args.log.clone());
-    match args.log_format {
-        LogFormat::Text => registry.with(lines).init(),
-        LogFormat::Json => registry.with(lines.json()).init(),
     }
 }

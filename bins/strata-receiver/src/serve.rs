@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use strata_daemon::Signals;
 use strata_media::net::{NetError, ReceiverConfig};
 use strata_media::pipeline::{
     Output, PipelineError, Receive, ReceiveConfig, ReceiveDriver, ReceiveEvent, receive,
@@ -16,7 +17,6 @@ use tokio::sync::mpsc;
 
 use crate::args::Args;
 use crate::control::{ControlSocket, Events};
-use crate::signals::Signals;
 use crate::stats::stats;
 
 /// Time for connections to take the last line.
@@ -77,7 +77,8 @@ pub(crate) async fn serve(args: Args) -> Result<Reason, Failure> {
         ports: ports.clone(),
     };
     let socket = args.control_socket.as_deref().map(bind).transpose()?;
-    let mut signals = Signals::listen().map_err(Failure::System)?;
+    // A terminal that closes does not end a recording.
+    let mut signals = Signals::listen().and_then(Signals::without_hangup).map_err(Failure::System)?;
     tracing::info!(stream = %args.stream_id, bind = %args.bind, ?ports, latency_ms = args.latency_ms, "ready");
 
     let (command_sender, commands) = mpsc::channel(16);
@@ -131,7 +132,9 @@ fn open(args: &Args) -> Result<(Receive, ReceiveDriver), Failure> {
         config.outputs.extend(outputs_from_stdin().map_err(Failure::Input)?);
     }
     receive(config).map_err(|error| match error {
-        PipelineError::Net(NetError::Bind { .. } | NetError::Config { .. }) => Failure::Bind(error),
+        PipelineError::Net(
+            NetError::Bind { .. } | NetError::Config { .. } | NetError::Unsupported { .. },
+        ) => Failure::Bind(error),
         error => Failure::Running(error),
     })
 }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use strata_media::net::{LinkConfig, SenderConfig, sender};
@@ -15,6 +16,9 @@ use strata_proto::control::{ReceiverEvent, ReceiverStats};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_strata-receiver");
+
+/// Latency of both ends: what a machine that stands still for a while gives up as too late is not what is tested here.
+const LATENCY: Duration = Duration::from_secs(2);
 
 struct Process {
     child: Child,
@@ -32,7 +36,7 @@ impl Process {
         let mut command = Command::new(BINARY);
         command.args(["--ports", "0", "--stream-id", "str_test"]).args(args);
         if !args.contains(&"--latency-ms") {
-            command.args(["--latency-ms", "500"]);
+            command.args(["--latency-ms", &LATENCY.as_millis().to_string()]);
         }
         command.arg("--control-socket").arg(dir.path().join("control.sock"));
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -111,6 +115,20 @@ impl Client {
         }
     }
 
+    /// Waits until every command sent before was carried out: they are in their order, and one that is refused is answered.
+    fn settle(&mut self) {
+        self.send(r#"{"cmd":"update_forward","outputs":[{"uri":"none"}]}"#);
+        assert_eq!(self.error().0, "output 1");
+    }
+
+    /// Waits until so many packets have come, whether they were put out by now or not.
+    fn until_arrived(&mut self, count: u64) {
+        let arrived = |stats: &ReceiverStats| {
+            stats.links.iter().map(|link| link.packets).sum::<u64>() - stats.duplicate_packets
+        };
+        while arrived(&self.stats()) < count {}
+    }
+
     fn recording(&mut self) -> (String, String) {
         loop {
             if let ReceiverEvent::Recording { part, path } = self.event() {
@@ -139,13 +157,14 @@ impl Client {
     }
 }
 
-/// Sends `count` payloads to a port and waits until they had their time to be repeated; what was sent.
+/// Sends `count` payloads to a port and waits until they had their time to be repeated; what was sent. A receiver that stood
+/// still meanwhile may not have read them yet.
 fn send(port: u16, count: u32) -> Vec<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let link = LinkConfig::new(0, ([127, 0, 0, 1], port).into());
         let mut config = SenderConfig::new(vec![link]);
-        config.latency = std::time::Duration::from_millis(500);
+        config.latency = LATENCY;
         let (sender, driver) = sender(config).unwrap();
         let driver = tokio::spawn(driver.run());
         let mut sent = Vec::new();
@@ -201,6 +220,7 @@ fn what_came_is_in_the_file_when_it_is_terminated() {
     let (process, mut client, ports) = Process::start(&["--record", record.to_str().unwrap()]);
     assert!(!record.exists(), "the file starts at the first byte");
     let sent = send(ports[0], 100);
+    client.until_arrived(100);
     process.signal("-TERM");
     assert_eq!(client.stopped(), "signal");
     process.assert_ended();
@@ -216,6 +236,7 @@ fn the_name_of_a_recording_is_told_when_another_one_was_asked_for() {
     let sent = send(ports[0], 10);
     let other = dir.path().join("clip-1.ts");
     assert_eq!(client.recording(), ("record".into(), other.display().to_string()));
+    client.until_arrived(10);
     client.send(r#"{"cmd":"stop"}"#);
     assert_eq!(client.stopped(), "stop");
     process.assert_ended();
@@ -232,13 +253,16 @@ fn outputs_are_changed_while_it_runs() {
         format!(r#"{{"cmd":"update_forward","outputs":[{{"uri":"file://{}"}}]}}"#, path.display())
     };
     client.send(&forward(&first));
-    client.send(r#"{"cmd":"stats"}"#);
-    client.stats();
+    client.settle();
     let one = send(ports[0], 100);
+    // What still waits to be played out would go to the outputs there are then.
+    while std::fs::metadata(&first).map_or(0, |file| file.len()) < one.len() as u64 {
+        client.stats();
+    }
     client.send(&forward(&second));
-    client.send(r#"{"cmd":"stats"}"#);
-    client.stats();
+    client.settle();
     let two = send(ports[0], 50);
+    client.until_arrived(150);
     client.send(r#"{"cmd":"stop"}"#);
     assert_eq!(client.stopped(), "stop");
     process.assert_ended();
@@ -257,8 +281,7 @@ fn it_ends_without_input() {
 fn a_hangup_is_ignored_and_an_interrupt_is_not() {
     let (process, mut client, _) = Process::start(&[]);
     process.signal("-HUP");
-    client.send(r#"{"cmd":"stats"}"#);
-    client.stats();
+    client.settle();
     process.signal("-INT");
     assert_eq!(client.stopped(), "signal");
     process.assert_ended();
@@ -268,8 +291,7 @@ fn a_hangup_is_ignored_and_an_interrupt_is_not() {
 fn a_second_signal_ends_it_while_it_still_writes() {
     let (mut process, mut client, ports) = Process::start(&["--latency-ms", "60000"]);
     send(ports[0], 1);
-    client.send(r#"{"cmd":"stats"}"#);
-    while client.stats().links[0].packets == 0 {}
+    client.until_arrived(1);
     // What came is due in a minute.
     process.signal("-TERM");
     process.logged("ending");

@@ -1,7 +1,8 @@
 //! The command line.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use strata::screen::Target;
+use strata_daemon::logs::{LogFormat, filter};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::netem::Netem;
@@ -14,13 +15,20 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// What is logged to standard error: off, error, warn, info, debug, trace, or target=level pairs such as
-    /// info,strata_media=debug
-    #[arg(long, global = true, env = "STRATA_LOG", value_name = "FILTER", default_value = "info",
-          value_parser = filter)]
-    pub(crate) log: Targets,
+    /// info,strata_media=debug [default: info]
+    #[arg(long, global = true, env = "STRATA_LOG", value_name = "FILTER", value_parser = filter)]
+    log: Option<Targets>,
     /// How it is logged
     #[arg(long, global = true, env = "STRATA_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+impl Cli {
+    /// What is logged: as librist's `-v` says where `--log` does not.
+    pub(crate) fn log(&self) -> Targets {
+        let level = self.command.verbosity().unwrap_or(LevelFilter::INFO);
+        self.log.clone().unwrap_or_else(|| Targets::new().with_default(level))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -31,12 +39,6 @@ pub(crate) enum Command {
     Netem(Netem),
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
-}
-
 impl Command {
     /// The terminal on which a table may be drawn, if there is one.
     pub(crate) fn screen(&self) -> Option<Target> {
@@ -45,14 +47,21 @@ impl Command {
             Self::Netem(_) => None,
         }
     }
-}
 
-fn filter(text: &str) -> Result<Targets, String> {
-    // `Targets` takes a lone word for a target, and would then log nothing else; here it must be a level.
-    let known = |part: &str| part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
-    match text.parse::<Targets>() {
-        Ok(targets) if text.split(',').map(str::trim).all(known) => Ok(targets),
-        _ => Err("expected off, error, warn, info, debug, trace or target=level pairs".to_owned()),
+    /// What is logged, if a flag of its own says so.
+    fn verbosity(&self) -> Option<LevelFilter> {
+        match self {
+            Self::Rist(rist) => rist.verbosity(),
+            Self::Netem(_) => None,
+        }
+    }
+
+    /// Where logs and statistics go too, if they are to.
+    pub(crate) fn remote(&self) -> Option<&str> {
+        match self {
+            Self::Rist(rist) => rist.remote(),
+            Self::Netem(_) => None,
+        }
     }
 }
 
@@ -64,13 +73,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_filter_is_levels() {
-        filter("warn, strata_media=debug").unwrap();
-        for refused in ["loud", "", "strata_media=loud"] {
-            assert!(filter(refused).unwrap_err().contains("target=level"), "{refused}");
-        }
     }
 }

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::remote::Remote;
 
 /// Lines that may wait for their reader; what is more is left out.
 const ROOM: usize = 64;
@@ -18,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     writer: Option<Writer>,
+    remote: Option<Remote>,
     /// Lines left out, as nobody took those before.
     dropped: u64,
 }
@@ -45,32 +49,57 @@ impl Lines {
     /// # Errors
     /// The system's, unchanged.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        if path.as_os_str() == "-" { Self::stdout() } else { Self::to(File::create(path)?) }
+        if path.as_os_str() == "-" {
+            return Self::stdout();
+        }
+        // Opening one waits for who reads it.
+        if std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo()) {
+            let path = path.to_owned();
+            return Self::with(move || File::create(path));
+        }
+        Self::to(File::create(path)?)
     }
 
-    fn to(mut out: impl Write + Send + 'static) -> io::Result<Self> {
+    fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::with(move || Ok(out))
+    }
+
+    /// To what `open` opens, which may take its time.
+    fn with<W: Write>(open: impl FnOnce() -> io::Result<W> + Send + 'static) -> io::Result<Self> {
         let (queue, lines) = mpsc::sync_channel::<String>(ROOM);
         let (through, ended) = mpsc::channel::<()>();
         let work = move || {
-            for line in lines {
-                if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
-                    tracing::warn!(%error, "no more statistics are written");
-                    break;
-                }
+            let written = open().and_then(|mut out| {
+                lines
+                    .into_iter()
+                    .try_for_each(|line| out.write_all(line.as_bytes()).and_then(|()| out.flush()))
+            });
+            if let Err(error) = written {
+                tracing::warn!(%error, "no more statistics are written");
             }
             drop(through);
         };
         std::thread::Builder::new().name("lines".to_owned()).spawn(work)?;
-        Ok(Self { writer: Some(Writer { queue, ended }), dropped: 0 })
+        Ok(Self { writer: Some(Writer { queue, ended }), remote: None, dropped: 0 })
+    }
+
+    /// The same, and to `remote` as well.
+    pub(crate) fn with_remote(mut self, remote: Option<Remote>) -> Self {
+        self.remote = remote;
+        self
     }
 
     /// Writes a line, or leaves it out when too many wait already.
     pub(crate) fn write(&mut self, line: &impl Serialize) {
-        let Some(writer) = &self.writer else { return };
+        if self.writer.is_none() && self.remote.is_none() {
+            return;
+        }
         let text = match serde_json::to_string(line) {
             Ok(text) => text + "\n",
             Err(error) => return tracing::warn!(%error, "a line of statistics cannot be written"),
         };
+        self.remote.iter().for_each(|remote| remote.send(text.as_bytes()));
+        let Some(writer) = &self.writer else { return };
         match writer.queue.try_send(text) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
@@ -129,6 +158,19 @@ mod tests {
         let read: Vec<_> = lines.into_iter().collect();
         assert_eq!(read.len(), 200 - left_out);
         assert_eq!(read[..2], ["0\n", "1\n"]);
+    }
+
+    /// Nobody has opened the other end.
+    #[test]
+    fn a_pipe_without_a_reader_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stats");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut out = Lines::open(&path).unwrap();
+        out.write(&1);
+        let reader = std::thread::spawn(move || std::fs::read_to_string(path));
+        drop(out);
+        assert_eq!(reader.join().unwrap().unwrap(), "1\n");
     }
 
     #[test]

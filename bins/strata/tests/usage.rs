@@ -28,7 +28,7 @@ fn finish(command: &mut Command) -> (Option<i32>, String) {
 #[test]
 fn wrong_values_are_named_by_flag_and_parameter() {
     for (line, named) in [
-        ("rist send -i rtp://h:1 -o rist://h:1", &["--input", "expected udp://"][..]),
+        ("rist send -i http://h:1 -o rist://h:1", &["--input", "expected udp://HOST:PORT or rtp://"][..]),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9?buffre=1",
             &["--output", "buffre", "unknown parameter"],
@@ -37,7 +37,11 @@ fn wrong_values_are_named_by_flag_and_parameter() {
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9?buffer=0",
             &["--output", "buffer", "1 to 60000"],
         ),
-        ("rist send -i udp://127.0.0.1:0 -o rist://@127.0.0.1:9", &["--output", "host", "without the @"]),
+        ("rist send -i udp://127.0.0.1:0 -o rist://@127.0.0.1:8 -p 0", &["links[0].listens", "Main Profile"]),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://239.1.1.1:8",
+            &["unsupported links[0].remote", "Simple Profile"],
+        ),
         ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9,rist://h", &["--output", "URL 2", "port"]),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9 -p 0",
@@ -61,7 +65,7 @@ fn wrong_values_are_named_by_flag_and_parameter() {
             &["--mode", "economy, balanced or robust"],
         ),
         ("rist send -i udp://127.0.0.1:0", &["--output"]),
-        ("rist receive -i rist://127.0.0.1:8 -o udp://127.0.0.1:9", &["--input", "host", "with an @"]),
+        ("rist receive -i rist://127.0.0.1:8?backup -o udp://127.0.0.1:9", &["--input", "backup", "sender"]),
         ("rist receive -i rist://@127.0.0.1:9 -o udp://127.0.0.1:9", &["--input", "binds[0]", "even"]),
         ("rist receive -i rist://@127.0.0.1:8?backup -o udp://127.0.0.1:9", &["--input", "backup", "sender"]),
         ("rist receive -i rist://@127.0.0.1:8 -o udp://127.0.0.1:9?tll=4", &["--output", "tll", "unknown"]),
@@ -80,7 +84,7 @@ fn wrong_values_are_named_by_flag_and_parameter() {
         ),
         (
             "rist receive -i rist://@127.0.0.1:8?username=u -o udp://127.0.0.1:9",
-            &["--input", "username", "sender"],
+            &["--input", "username", "who calls"],
         ),
         (
             "rist receive -i rist://@:8 -o udp://127.0.0.1:9 --users /dev/null",
@@ -126,6 +130,16 @@ fn what_has_no_effect_is_told_and_secrets_are_not() {
     let (_, text) = run(line);
     assert!(text.contains("bandwidth has no effect") && text.contains("rtt-min has no effect"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
+    let (_, text) = run(&line.replace("send", "send -f 0"));
+    assert!(text.contains("--fast-start 0 has no effect"), "{text}");
+    let (_, text) = run("rist receive -p 1 -i rist://no.invalid:8?weight=5 -o udp://127.0.0.1:9");
+    assert!(text.contains("--profile has no effect") && text.contains("weight has no effect"), "{text}");
+    // A warning is one of those that are asked for, or not.
+    for (level, shown) in [("4", true), ("3", false), ("-1", false), ("3 --log warn", true)] {
+        let (code, text) = run(&line.replace("send", &format!("send -v {level}")));
+        assert_eq!(text.contains("bandwidth has no effect"), shown, "{level}: {text}");
+        assert!(code == Some(3) && text.contains("error: "), "{level}: {text}");
+    }
 }
 
 #[test]

@@ -33,6 +33,9 @@ struct Cli {
     /// How long to stream; 0 = until Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     seconds: u64,
+    /// Time a packet may take, repeats included, ms: a machine that stands still for longer loses pictures.
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    latency_ms: u32,
     /// Directory for data, logs and the recording; a new one below the system's temporary directory when absent.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -64,7 +67,9 @@ async fn demo(cli: Cli) -> Result<()> {
     };
     println!("clip           {}\ndata, logs     {}", clip.display(), dir.display());
     let mut interrupt = Interrupt::new()?;
-    let mut stage = interrupt.or(Stage::new(Setup { dir: Some(dir), ..Setup::new(clip) })).await?;
+    let setup = Setup { dir: Some(dir), ..Setup::new(clip) };
+    let setup = setup.set("streams", "latency_ms", i64::from(cli.latency_ms));
+    let mut stage = interrupt.or(Stage::new(setup)).await?;
     let shown = perform(&mut stage, &mut interrupt, cli.seconds).await;
     shown.map_err(|error| error.context(format!("{}\n", stage.logs())))
 }

@@ -63,7 +63,7 @@ pub struct Adaptation {
     told: Instant,
     /// When less was last asked for.
     lowered: Option<Instant>,
-    discarded: u64,
+    discarded_fresh: u64,
     /// What the links carried when it was last told, bit/s.
     carried: f64,
 }
@@ -73,7 +73,7 @@ impl Adaptation {
     #[must_use]
     pub fn new(now: Instant, params: AdaptationParams) -> Self {
         let target_bps = params.ceiling_bps as f64;
-        Self { params, target_bps, started: now, told: now, lowered: None, discarded: 0, carried: 0.0 }
+        Self { params, target_bps, started: now, told: now, lowered: None, discarded_fresh: 0, carried: 0.0 }
     }
 
     /// Other limits, at once: what was at the ceiling stays there.
@@ -95,8 +95,8 @@ impl Adaptation {
         let since = now.saturating_duration_since(self.told).as_secs_f64();
         self.told = self.told.max(now);
         let Seen { carried, tried, waiting_ms } = seen(stats);
-        let late = stats.discarded > self.discarded || waiting_ms > BACKLOG_MS;
-        self.discarded = stats.discarded;
+        let late = stats.discarded_fresh > self.discarded_fresh || waiting_ms > BACKLOG_MS;
+        self.discarded_fresh = stats.discarded_fresh;
         let ceiling = self.params.ceiling_bps as f64;
         if now < self.started + START {
             return self.target_bps as u64;
@@ -156,6 +156,6 @@ fn seen(stats: &BondStats) -> Seen {
     };
     let carried = links.iter().map(|link| useful(link)).sum();
     let tried = links.iter().map(|link| useful(link) * share(link)).sum();
-    let emptiest = links.iter().map(|link| link.queue_ms).fold(f64::INFINITY, f64::min);
+    let emptiest = links.iter().map(|link| link.waiting_ms).fold(f64::INFINITY, f64::min);
     Seen { carried, tried, waiting_ms: stats.pending_ms + emptiest }
 }

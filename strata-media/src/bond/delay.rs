@@ -40,6 +40,11 @@ impl Delay {
         *self = Self::new(now, sample);
     }
 
+    /// What all recent ones were above the least was no queue.
+    pub(super) fn lengthen(&mut self, now: Instant) {
+        self.rebase(now, self.recent.iter().min().copied().unwrap_or_default());
+    }
+
     /// The least delay lately, µs.
     pub(super) fn least(&self) -> i64 {
         self.least.min(self.least_before)

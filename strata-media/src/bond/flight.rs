@@ -3,22 +3,28 @@
 //! A link keeps the order of packets: one that did not arrive though a later one did is lost, unless the link is
 //! known to reorder; then it is given as long as that took before.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use crate::rist::Received;
+use super::reorder::Reorder;
+use crate::rist::{Received, history};
 
-/// Packets remembered; 1 s of 100 Mbit/s.
-const MAX_PACKETS: usize = 10_000;
-/// Time that a packet which others passed is given at first: the grain of arrival times is 1 ms, of reports 25.
-const FIRST_REORDER: Duration = Duration::from_millis(5);
-/// The most that is given: beyond it, a repeated packet comes sooner.
-const MOST_REORDER: Duration = Duration::from_millis(100);
+/// Packets remembered when the oldest has arrived or is lost: 1 s of 100 Mbit/s.
+const REMEMBERED: usize = 10_000;
+/// Packets remembered, whatever became of them: as many as are kept to be repeated. What is under way beyond that, 1.7 s of
+/// 800 Mbit/s, could not be made up for.
+const MAX_PACKETS: usize = history::MAX_PACKETS;
 /// A lost packet is remembered so long: if it comes after all, the link reorders.
 const REMEMBER: Duration = Duration::from_secs(3);
 
 /// Grain of arrival times (RFC 8888: 1/1024 s).
 const GRAIN: Duration = Duration::from_millis(1);
+/// A delay that grows by so many times the time between two packets does not do so for what others send meanwhile: that
+/// would be more than so many times what the link carries.
+const AT_ONCE: u32 = 4;
 /// Arrivals of repeated packets remembered: an arrival is told of for about 100 ms.
 const MAX_REPEATS: usize = 256;
 
@@ -27,9 +33,9 @@ const MAX_REPEATS: usize = 256;
 pub(super) struct Flight {
     epoch: Instant,
     sent: VecDeque<Sent>,
-    /// Number, whether repeated, and place in `sent` counted from the first packet ever sent. What a peer names is found
-    /// by it, or not, at the same cost.
-    places: BTreeSet<(u64, bool, u64)>,
+    /// By number, and whether repeated, the last place in `sent`, counted from the first packet ever sent. What a peer names
+    /// is found by it, or not, at the same cost. The numbers are ours: nobody chooses what is put in.
+    places: HashMap<(u64, bool), u64, BuildHasherDefault<DefaultHasher>>,
     /// Packets that are no longer in `sent`.
     popped: u64,
     bytes: u64,
@@ -41,7 +47,9 @@ pub(super) struct Flight {
     last_arrival: Option<Duration>,
     /// Bytes that arrived after that, as far as is known.
     unmeasured: u64,
-    reorder: Duration,
+    /// When the newest original that arrived was sent, and arrived.
+    newest: Option<(Instant, Duration)>,
+    reorder: Reorder,
 }
 
 /// A packet handed to the link.
@@ -62,6 +70,8 @@ pub(super) struct Sent {
     copied: bool,
     /// It arrived by this link or by another that carries it.
     told: bool,
+    /// How far before it the same was sent, if it was.
+    twin: Option<NonZeroU32>,
     fate: Fate,
 }
 
@@ -107,6 +117,8 @@ pub(super) struct Digest {
     /// known.
     pub(super) span: Duration,
     pub(super) carried: u64,
+    /// By how much the delay grew at most from one packet to the next.
+    pub(super) jump: Duration,
 }
 
 impl Flight {
@@ -114,14 +126,15 @@ impl Flight {
         Self {
             epoch: now,
             sent: VecDeque::new(),
-            places: BTreeSet::new(),
+            places: HashMap::default(),
             popped: 0,
             bytes: 0,
             frontier: 0,
             repeats: VecDeque::new(),
             last_arrival: None,
             unmeasured: 0,
-            reorder: FIRST_REORDER,
+            newest: None,
+            reorder: Reorder::new(now),
         }
     }
 
@@ -130,12 +143,23 @@ impl Flight {
         self.bytes
     }
 
+    /// The same of what was sent until then.
+    pub(super) fn bytes_until(&self, until: Instant) -> u64 {
+        let sent = self.sent.iter().take_while(|sent| sent.at <= until);
+        sent.filter(|sent| sent.fate.is_open()).map(|sent| u64::from(sent.bytes)).sum()
+    }
+
     pub(super) fn push(&mut self, number: u64, repeat: bool, at: Instant, bytes: u32, queued: Duration) {
-        if self.sent.len() == MAX_PACKETS {
+        let settled = |sent: &Sent| !sent.fate.is_open();
+        while self.sent.len() == MAX_PACKETS
+            || self.sent.len() >= REMEMBERED && self.sent.front().is_some_and(settled)
+        {
             self.pop();
         }
         let alone = self.bytes == 0;
-        self.places.insert((number, repeat, self.popped + self.sent.len() as u64));
+        let place = self.popped + self.sent.len() as u64;
+        let before = self.places.insert((number, repeat), place);
+        let twin = before.and_then(|before| NonZeroU32::new((place - before) as u32));
         self.bytes += u64::from(bytes);
         self.sent.push_back(Sent {
             number,
@@ -147,6 +171,7 @@ impl Flight {
             shared: false,
             copied: false,
             told: false,
+            twin,
             fate: Fate::UnderWay,
         });
     }
@@ -160,17 +185,26 @@ impl Flight {
 
     /// What was sent as `number` for the first time is copied to other links.
     pub(super) fn copy(&mut self, number: u64) {
-        let places = self.places.range((number, false, 0)..=(number, false, u64::MAX));
-        if let Some(&(.., place)) = places.last() {
-            self.sent[(place - self.popped) as usize].copied = true;
+        let last = self.indices(number, false).next();
+        if let Some(index) = last {
+            self.sent[index].copied = true;
         }
     }
 
     /// When a packet was sent whose fate is open.
     pub(super) fn open(&self, number: u64) -> Option<Instant> {
-        let places = self.places.range((number, false, 0)..=(number, true, u64::MAX));
-        let sent = places.map(|&(.., place)| &self.sent[(place - self.popped) as usize]);
+        let sent = [false, true].into_iter().flat_map(|repeat| self.indices(number, repeat));
+        let sent = sent.map(|index| &self.sent[index]);
         sent.filter(|sent| sent.fate.is_open()).map(|sent| sent.at).max()
+    }
+
+    /// Where it is in `sent`, the last one first.
+    fn indices(&self, number: u64, repeat: bool) -> impl Iterator<Item = usize> {
+        let last = self.places.get(&(number, repeat)).map(|place| (place - self.popped) as usize);
+        std::iter::successors(last, |&index| {
+            // One that was sent before it may be gone.
+            self.sent[index].twin.and_then(|twin| index.checked_sub(twin.get() as usize))
+        })
     }
 
     fn pop(&mut self) {
@@ -178,7 +212,12 @@ impl Flight {
             if sent.fate.is_open() {
                 self.bytes -= u64::from(sent.bytes);
             }
-            self.places.remove(&(sent.number, sent.repeat, self.popped));
+            // It may have been sent again since.
+            if let Entry::Occupied(last) = self.places.entry((sent.number, sent.repeat))
+                && *last.get() == self.popped
+            {
+                last.remove();
+            }
             self.popped += 1;
             self.frontier = self.frontier.saturating_sub(1);
         }
@@ -234,12 +273,10 @@ impl Flight {
                 Fate::UnderWay => self.bytes -= u64::from(sent.bytes),
                 Fate::Passed(at) => {
                     self.bytes -= u64::from(sent.bytes);
-                    self.reorder = self.reorder.max(now.saturating_duration_since(at));
+                    self.reorder.observe(now, now.saturating_duration_since(at));
                 }
                 Fate::Abandoned => {}
-                Fate::Lost(at) => {
-                    self.reorder = self.reorder.max(now.saturating_duration_since(at)).min(MOST_REORDER);
-                }
+                Fate::Lost(at) => self.reorder.observe(now, now.saturating_duration_since(at)),
             }
             sent.fate = Fate::Arrived;
             digest.proven = digest.proven.max(Some(sent.at));
@@ -250,6 +287,15 @@ impl Flight {
                 continue;
             }
             latest = latest.max(Some(packet.at));
+            let here = (sent.at, packet.at);
+            match self.newest {
+                Some((at, _)) if at > here.0 => {}
+                before => {
+                    digest.jump =
+                        digest.jump.max(before.map_or(Duration::ZERO, |before| grown(before, here)));
+                    self.newest = Some(here);
+                }
+            }
             if newest.is_none_or(|(newest, _)| index > newest) {
                 newest = Some((index, packet));
             }
@@ -298,6 +344,7 @@ impl Flight {
     /// The receiver's clock is another one, by which the newest packet arrived at `arrived`.
     pub(super) fn other_clock(&mut self, arrived: Duration) {
         self.last_arrival = Some(arrived);
+        self.newest = None;
     }
 
     /// Whether this arrival of a repeated packet was told of before. The same time is told with different roundings.
@@ -317,9 +364,8 @@ impl Flight {
     /// Of repeated ones with the same number the first that is waited for is taken.
     fn find(&self, packet: &Received) -> Option<usize> {
         let (number, repeat) = (packet.number, packet.repeat);
-        let places = self.places.range((number, repeat, 0)..=(number, repeat, u64::MAX));
-        let mut indices = places.map(|&(.., place)| (place - self.popped) as usize);
-        indices.find(|&index| !repeat || self.sent[index].fate != Fate::Arrived)
+        let waited = |&index: &usize| !repeat || self.sent[index].fate != Fate::Arrived;
+        self.indices(number, repeat).filter(waited).last()
     }
 
     fn forget(&mut self, now: Instant) {
@@ -338,9 +384,10 @@ impl Flight {
 
     /// Packets that were passed long enough ago to be lost: puts them into `lost`.
     pub(super) fn lose(&mut self, now: Instant, lost: &mut Vec<(u64, Instant)>) {
+        let allowance = self.reorder.allowance(now);
         for sent in &mut self.sent {
             if let Fate::Passed(at) = sent.fate
-                && now >= at + self.reorder.mul_f64(1.25).min(MOST_REORDER)
+                && now >= at + allowance
             {
                 sent.fate = Fate::Lost(at);
                 self.bytes -= u64::from(sent.bytes);
@@ -365,6 +412,12 @@ impl Flight {
         (self.bytes, self.frontier) = (0, self.sent.len());
     }
 
+    /// Numbers of packets that are not known to have arrived, nor to be lost: whether they are waited for or not.
+    pub(super) fn unproven(&self) -> impl Iterator<Item = u64> {
+        let unproven = |sent: &&Sent| sent.fate.is_open() || sent.fate == Fate::Abandoned;
+        self.sent.iter().filter(unproven).map(|sent| sent.number)
+    }
+
     /// The oldest packet of which nothing is known, nor of any after it.
     pub(super) fn oldest(&self) -> Option<Sent> {
         self.sent.get(self.frontier).copied()
@@ -381,6 +434,14 @@ impl Flight {
         let start = first.map_or(busy, |first| busy.max(first));
         start + Duration::from_secs_f64(bytes as f64 * 8.0 / bps)
     }
+}
+
+/// How much longer than the one before it a packet took, if it was sent so soon after that no others can have filled a
+/// queue meanwhile.
+fn grown(before: (Instant, Duration), packet: (Instant, Duration)) -> Duration {
+    let sent = packet.0.saturating_duration_since(before.0);
+    let grown = packet.1.saturating_sub(before.1).saturating_sub(sent);
+    if grown > sent * AT_ONCE { grown } else { Duration::ZERO }
 }
 
 #[cfg(test)]
@@ -424,5 +485,61 @@ mod tests {
         assert_eq!(flight.find(&received(7, true)), Some(3));
         flight.digest(now, &[Received { at: MS * 70, ..received(7, true) }], false);
         assert_eq!((flight.find(&received(7, true)), flight.bytes()), (None, 200));
+    }
+
+    /// Sends a packet a millisecond; each arrives, but for those `missing`, of which `late` come by so much after
+    /// that is known. How long each of the others is waited for until it is lost.
+    fn waits(missing: &[u64], late: &[(u64, u64)], count: u64) -> Vec<(u64, Duration)> {
+        let start = Instant::now();
+        let at = |number: u64| start + MS * number as u32;
+        let mut flight = Flight::new(start);
+        let (mut lost, mut waits) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let now = at(number);
+            flight.push(number, false, now, 1344, Duration::ZERO);
+            let come = late.iter().filter(|(of, by)| of + 1 + by == number).map(|&(of, _)| of);
+            let here = come.chain((!missing.contains(&number)).then_some(number));
+            let here: Vec<_> = here.map(|number| received(number, false)).collect();
+            flight.digest(now, &here, false);
+            flight.lose(now, &mut lost);
+            waits.extend(lost.drain(..).map(|(number, sent)| (number, now - sent)));
+        }
+        waits
+    }
+
+    /// One that came 60 ms late lets those after it be waited for longer, and after some time no longer.
+    #[test]
+    fn a_packet_that_was_late_is_forgotten() {
+        let window = super::super::reorder::WINDOW.as_millis() as u64;
+        let missing = [500, 1000, 2000, 2000 + window * 3];
+        let waits = waits(&missing, &[(1000, 60)], 3000 + window * 3);
+        let of = |number: u64| waits.iter().find(|(of, _)| *of == number).map(|&(_, wait)| wait.as_millis());
+        // 5 ms and a quarter at first, as is seen a millisecond after it was passed.
+        assert_eq!(missing.map(of), [Some(8), Some(8), Some(76), Some(8)]);
+    }
+
+    /// 800 Mbit/s for 250 ms, until it is told what arrived: one in a hundred did not. Each is known to be lost, and none is
+    /// under way that is not.
+    #[test]
+    fn what_is_under_way_for_long_is_not_lost_sight_of() {
+        let start = Instant::now();
+        let mut flight = Flight::new(start);
+        let (count, round) = (19_000, MS * 250);
+        let at = |number: u64| start + round * number as u32 / count as u32;
+        for number in 0..count {
+            flight.push(number, false, at(number), 1344, Duration::ZERO);
+        }
+        assert_eq!(flight.bytes(), count * 1344);
+        let arrived: Vec<_> =
+            (0..count).filter(|number| number % 100 != 50).map(|n| received(n, false)).collect();
+        flight.digest(start + round, &arrived, false);
+        let mut lost = Vec::new();
+        flight.lose(start + round * 2, &mut lost);
+        assert_eq!((lost.len() as u64, flight.bytes()), (count / 100, 0));
+        // What is lost gives way to what is not.
+        for number in count..count * 2 {
+            flight.push(number, false, start + round * 2, 1344, Duration::ZERO);
+        }
+        assert_eq!((flight.sent.len() as u64, flight.bytes()), (count, count * 1344));
     }
 }

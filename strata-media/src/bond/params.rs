@@ -61,11 +61,13 @@ impl FromStr for Mode {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SchedulerParams {
-    /// A packet that is not expected to arrive within this time is not sent; when `None`, one that is older than
-    /// the latency is not. 1 ms to 60 s.
+    /// A packet that is not expected to arrive within this time is not sent; when `None`, or more than the latency, one
+    /// that is not expected within that. 1 ms to 60 s. Where the peer does not tell what arrives, `None` gives up only what has
+    /// waited longer than that: how long it takes to arrive is a guess there, by which nothing is discarded unless it is asked for.
     pub discard_deadline: Option<Duration>,
-    /// How far a link is filled ahead of what it is believed to carry. 1 ms to 1 s.
-    pub max_ahead: Duration,
+    /// How far a link is filled ahead of what it is believed to carry, at most. When `None`, 10 ms; where the peer tells what
+    /// arrives, a tenth of the latency, 15 to 100 ms, which is the most there whatever is set. 1 ms to 1 s.
+    pub max_ahead: Option<Duration>,
     /// Copies of packets on further links.
     pub redundancy: Redundancy,
     /// Copies of critical packets.
@@ -74,6 +76,26 @@ pub struct SchedulerParams {
     pub storm: Storm,
     /// When a link is given up, and taken up again.
     pub failover: Failover,
+    /// Repair packets.
+    pub fec: Fec,
+}
+
+/// Repair packets for what is lost and cannot be repeated in time ([`crate::fec`]): none as long as nothing is, none without a
+/// receiver that announced that it takes them, and never while a packet waits that was not sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Fec {
+    /// Whether there may be any.
+    pub enabled: bool,
+    /// Most bytes of repair packets per byte of payload, 0 to 1.
+    pub max_ratio: f64,
+}
+
+impl Default for Fec {
+    /// Up to three tenths: bursts of three, one packet in fifty, take less.
+    fn default() -> Self {
+        Self { enabled: true, max_ratio: 0.3 }
+    }
 }
 
 /// When a link is given up, and taken up again.
@@ -162,7 +184,7 @@ impl SchedulerParams {
         };
         Self {
             discard_deadline: None,
-            max_ahead: Duration::from_millis(10),
+            max_ahead: None,
             redundancy: Redundancy {
                 enabled: mode != Mode::Economy,
                 spare_ratio,
@@ -179,12 +201,8 @@ impl SchedulerParams {
                 unreliable_max_age: Duration::from_millis(200),
             },
             failover: Failover::default(),
+            fec: Fec::default(),
         }
-    }
-
-    /// Whether it matters what packets are worth.
-    pub(super) fn asks_for_priorities(&self) -> bool {
-        self.critical_broadcast.enabled || self.storm.enabled
     }
 
     /// On how many further links a packet is to be sent.
@@ -202,14 +220,15 @@ impl SchedulerParams {
     /// The first parameter that is out of its range, and why.
     pub fn check(&self) -> Result<(), ParamsError> {
         within("discard_deadline_ms", self.discard_deadline, MS..=MS * 60_000)?;
-        within("max_ahead_ms", Some(self.max_ahead), MS..=MS * 1000)?;
+        within("max_ahead_ms", self.max_ahead, MS..=MS * 1000)?;
         ratio("redundancy_spare_ratio", self.redundancy.spare_ratio)?;
         links("redundancy_target_links", self.redundancy.target_links)?;
         links("critical_target_links", self.critical_broadcast.target_links)?;
         ratio("storm_reliable_weight", self.storm.reliable_weight)?;
         within("storm_unreliable_max_age_ms", Some(self.storm.unreliable_max_age), MS..=MS * 60_000)?;
         within("failover_suspect_ms", Some(self.failover.suspect_after), MS * 50..=MS * 10_000)?;
-        within("failover_readmit_ms", Some(self.failover.readmit_after), Duration::ZERO..=MS * 60_000)
+        within("failover_readmit_ms", Some(self.failover.readmit_after), Duration::ZERO..=MS * 60_000)?;
+        ratio("fec_max_ratio", self.fec.max_ratio)
     }
 }
 
@@ -275,10 +294,10 @@ mod tests {
     #[test]
     fn every_error_names_its_field() {
         type Change = fn(&mut SchedulerParams);
-        let cases: [(&str, Change); 14] = [
+        let cases: [(&str, Change); 16] = [
             ("discard_deadline_ms", |p| p.discard_deadline = Some(Duration::ZERO)),
             ("discard_deadline_ms", |p| p.discard_deadline = Some(MS * 60_001)),
-            ("max_ahead_ms", |p| p.max_ahead = Duration::ZERO),
+            ("max_ahead_ms", |p| p.max_ahead = Some(Duration::ZERO)),
             ("redundancy_spare_ratio", |p| p.redundancy.spare_ratio = 1.01),
             ("redundancy_spare_ratio", |p| p.redundancy.spare_ratio = -0.01),
             ("redundancy_spare_ratio", |p| p.redundancy.spare_ratio = f64::NAN),
@@ -290,6 +309,8 @@ mod tests {
             ("storm_unreliable_max_age_ms", |p| p.storm.unreliable_max_age = MS * 60_001),
             ("failover_suspect_ms", |p| p.failover.suspect_after = MS * 49),
             ("failover_readmit_ms", |p| p.failover.readmit_after = MS * 60_001),
+            ("fec_max_ratio", |p| p.fec.max_ratio = 1.01),
+            ("fec_max_ratio", |p| p.fec.max_ratio = f64::NAN),
         ];
         for (field, change) in cases {
             let mut params = SchedulerParams::default();

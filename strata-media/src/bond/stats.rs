@@ -10,26 +10,40 @@ pub struct BondStats {
     pub packets: u64,
     /// Payload bytes given to the sender.
     pub payload_bytes: u64,
-    /// Payloads found critical, while that mattered ([`SchedulerParams`](super::SchedulerParams)).
+    /// Payloads found critical: keyframes, parameter sets, tables ([`crate::ts`]).
     pub critical: u64,
     /// Packets sent again, on all links.
     pub retransmitted: u64,
     /// Copies sent beforehand, on all links.
     pub copied: u64,
+    /// Repair packets sent, on all links ([`crate::fec`]).
+    pub fec_packets: u64,
     /// Sequence numbers the receiver asked for, each request counted.
     pub requested: u64,
     /// Requests that were not served: unknown, too old, too soon after the last copy, or over the rate limit.
     pub refused: u64,
-    /// Packets not sent because they could not have arrived in time.
+    /// Packets not sent, or not sent again, because they could not have arrived in time.
     pub discarded: u64,
+    /// Those of them that were never sent: there is more to send than the links carry. The others were lost, and asked for
+    /// when it was too late.
+    pub discarded_fresh: u64,
     /// Packets that wait in the sender now.
     pub pending: u64,
     /// How long the oldest waiting packet has waited, ms.
     pub pending_ms: f64,
-    /// Estimated capacity of all usable links together, bit/s.
+    /// Estimated capacity of all usable links together, bit/s; a bottleneck that several share counts once.
     pub capacity_bps: u64,
+    /// How often the receiver asked for a keyframe: Strata's does so, when it is told, of a sender with
+    /// [`BondConfig::keyframes`](super::BondConfig::keyframes).
+    pub keyframe_requests: u64,
     /// RTCP datagrams that were not understood.
     pub rejected_datagrams: u64,
+    /// Requests that named another stream.
+    pub foreign_requests: u64,
+    /// Echo requests that came too soon after others to be answered.
+    pub throttled_echoes: u64,
+    /// Packets told to have arrived that were never sent, or are of another stream.
+    pub unknown_arrivals: u64,
     /// Every link, in the order of the configuration.
     pub links: Vec<LinkStats>,
 }
@@ -46,33 +60,50 @@ pub struct LinkStats {
     pub state: LinkState,
     /// Smoothed round-trip time, ms; 0 before the first answer.
     pub rtt_ms: f64,
+    /// The least round-trip time lately, ms: its baseline, without a queue; 0 before the first answer.
+    pub rtt_min_ms: f64,
     /// Share of packets lost in the last seconds, 0 to 1.
     pub loss_rate: f64,
-    /// Estimated capacity, bit/s.
+    /// Estimated capacity, bit/s; its part when it shares a bottleneck with others ([`LinkStats::group`]).
     pub capacity_bps: u64,
     /// How well that is founded, 0 to 1: 1 when a queue just showed it, less the longer that is ago. Without a queue it
     /// is the most that passed, or a guess.
     pub capacity_confidence: f64,
     /// Bytes of RTP packets sent.
     pub sent_bytes: u64,
-    /// Bytes of RTP and RTCP sent, headers of IP and UDP included: what a cap counts.
+    /// Bytes carried both ways as they are billed, headers of IP, UDP and tunnel included, with those of before
+    /// ([`BondLink::spent_bytes`]): what a cap counts. Until the machine is [told](super::sender::Input::Carried), RTP and RTCP that
+    /// was sent, with headers of IPv4 and UDP.
+    ///
+    /// [`BondLink::spent_bytes`]: super::BondLink::spent_bytes
     pub spent_bytes: u64,
     /// RTP packets sent.
     pub sent_packets: u64,
     /// Rate of RTP packets in the last second, bit/s.
     pub sent_bps: u64,
+    /// Rate of RTP packets that arrived in the last second, bit/s: as the receiver tells, and else of those that were not
+    /// asked for in the time that takes.
+    pub delivery_bps: u64,
     /// Packets sent on this link that the receiver asked for again.
     pub lost: u64,
     /// Packets sent again on this link.
     pub retransmitted: u64,
     /// Copies sent beforehand on this link, of packets that another one carries.
     pub copied: u64,
+    /// Repair packets sent on this link.
+    pub fec_packets: u64,
     /// Bytes sent and not yet known to have had the time to arrive.
     pub in_flight_bytes: u64,
-    /// Estimated queueing delay on the link, ms.
+    /// How much the delay on the link is above the least lately, ms: queue, jitter, and what the way has become longer by.
     pub queue_ms: f64,
-    /// Why the link cannot be used, such as an interface that does not exist or a cap that is used up; `None` when it
-    /// can.
+    /// What of that is a queue for certain, ms: as soon as it has been seen for 100 ms, or, where the peer does not tell what
+    /// arrives, in four round trips.
+    pub waiting_ms: f64,
+    /// Number of the first of the links with which it shares a bottleneck, as their queues show; `None` when it is not known
+    /// to share any.
+    pub group: Option<u32>,
+    /// Why the link cannot be used, such as an interface that does not exist, a cap that is used up, or that it is disabled;
+    /// `None` when it can.
     pub error: Option<String>,
 }
 

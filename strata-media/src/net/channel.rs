@@ -2,8 +2,10 @@
 //! have come are read by one (GRO, `recvmmsg`): system calls and wake-ups are what a stream costs.
 #![expect(clippy::disallowed_types, reason = "this is where the sockets are")]
 
+use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::vec::Drain;
 
@@ -11,9 +13,11 @@ use bytes::BytesMut;
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{
-    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, ipv6_v6only as only_v6, set_ip_mtu_discover,
+    set_ipv6_mtu_discover,
 };
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::error::NetError;
 
@@ -27,16 +31,42 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Buffers that are read into by one system call; each takes up to 64 datagrams.
 const BUFFERS: usize = 8;
 
-/// A socket, and what is to be sent by it.
+/// A UDP socket of the current runtime, and what is to be sent by it.
+///
+/// ```
+/// # use std::net::UdpSocket;
+/// use strata_media::net::{Channel, Inbox};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+/// let mut from = Channel::register(UdpSocket::bind("127.0.0.1:0")?)?;
+/// let to = Channel::register(UdpSocket::bind("127.0.0.1:0")?)?;
+/// let addr = to.local_addr()?;
+/// (0..3).for_each(|_| from.send_to(&[b"header", b"payload"], addr));
+/// from.flush();
+/// let (mut inbox, mut came) = (Inbox::default(), 0);
+/// while came < 3 {
+///     to.readable().await;
+///     came += inbox.receive(&to).filter(|(data, _)| data == "headerpayload").count();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
-pub(super) struct Channel {
-    socket: tokio::net::UdpSocket,
+pub struct Channel {
+    /// Waited for only to be read: else the runtime wakes for each datagram that has left.
+    socket: AsyncFd<UdpSocket>,
     state: UdpSocketState,
-    /// Where it is connected.
+    /// Where it is connected, or what it sends goes if nothing else is said.
     remote: Option<SocketAddr>,
+    /// Whether the peer's errors come to it.
+    connected: bool,
     gathered: Gathered,
     /// Whether the system said that the socket cannot be used any more.
     broken: bool,
+    refused: u64,
+    /// Bytes of IP that went and came, not asked for yet.
+    carried: AtomicU64,
 }
 
 /// Datagrams to one address, all of one length but the last, which may be shorter.
@@ -63,13 +93,66 @@ impl Gathered {
 
 impl Channel {
     /// Gives a socket to the current runtime.
-    pub(super) fn register(socket: UdpSocket) -> Result<Self, NetError> {
+    ///
+    /// # Errors
+    /// [`NetError::Io`] when the socket, or the runtime, does not allow it.
+    pub fn register(socket: UdpSocket) -> Result<Self, NetError> {
         let error = |source| NetError::Io { what: "cannot register the socket with the runtime", source };
+        socket.set_nonblocking(true).map_err(error)?;
         let state = UdpSocketState::new((&socket).into()).map_err(error)?;
         may_fragment(&socket).map_err(error)?;
         let remote = socket.peer_addr().ok();
-        let socket = tokio::net::UdpSocket::from_std(socket).map_err(error)?;
-        Ok(Self { socket, state, remote, gathered: Gathered::default(), broken: false })
+        #[expect(
+            deprecated,
+            reason = "the new form is unsafe for types that change their descriptor; this one does not"
+        )]
+        let socket = AsyncFd::with_interest(socket, Interest::READABLE).map_err(error)?;
+        let connected = remote.is_some();
+        Ok(Self {
+            socket,
+            state,
+            remote,
+            connected,
+            gathered: Gathered::default(),
+            broken: false,
+            refused: 0,
+            carried: AtomicU64::new(0),
+        })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.get_ref().local_addr()
+    }
+
+    /// Datagrams that the system did not take; they are gone.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Whether what was gathered still waits after [`flush`](Self::flush), as the system's buffer is full: what does not
+    /// go with it is refused until then.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.gathered.count > 0
+    }
+
+    /// Bytes that went and came since this was last asked, headers of IP and UDP included.
+    pub(super) fn take_carried(&self) -> u64 {
+        self.carried.swap(0, Ordering::Relaxed)
+    }
+
+    fn carry(&self, peer: SocketAddr, datagrams: usize, bytes: usize) {
+        self.carried.fetch_add((datagrams * headers(peer.ip()) + bytes) as u64, Ordering::Relaxed);
+    }
+
+    /// The same, with what it sends going there if nothing else is said.
+    pub(super) fn aimed_at(self, remote: SocketAddr) -> Self {
+        Self { remote: Some(remote), ..self }
     }
 
     /// Whether a send failed in a way that does not pass by itself.
@@ -77,19 +160,24 @@ impl Channel {
         self.broken
     }
 
-    /// Gathers a datagram for where the socket is connected. [`flush`](Self::flush) sends it, or another one that does
-    /// not go with it.
+    /// The same for where the socket is connected.
     pub(super) fn send(&mut self, parts: &[&[u8]]) {
         if let Some(to) = self.remote {
             self.send_to(parts, to);
         }
     }
 
-    /// The same for any address.
-    pub(super) fn send_to(&mut self, parts: &[&[u8]], to: SocketAddr) {
+    /// Gathers a datagram, made of these parts, for an address. [`flush`](Self::flush) sends it, or another one that does
+    /// not go with it.
+    pub fn send_to(&mut self, parts: &[&[u8]], to: SocketAddr) {
         let len = parts.iter().map(|part| part.len()).sum();
-        if !self.gathered.takes(to, len, self.state.max_gso_segments()) {
+        let most = self.state.max_gso_segments();
+        if !self.gathered.takes(to, len, most) {
             self.flush();
+            if !self.gathered.takes(to, len, most) {
+                self.refused += 1;
+                return;
+            }
         }
         let gathered = &mut self.gathered;
         if gathered.count == 0 {
@@ -99,17 +187,25 @@ impl Channel {
         parts.iter().for_each(|part| gathered.data.extend_from_slice(part));
     }
 
-    /// Sends what was gathered. What the system does not take is lost, as on any link, and is asked for again.
-    pub(super) fn flush(&mut self) {
+    /// Sends what was gathered; while the system's buffer is full, it waits for the next time. What the system does not take
+    /// is lost, as on any link, and is asked for again.
+    pub fn flush(&mut self) {
         let mut gathered = std::mem::take(&mut self.gathered);
         if let Some(to) = gathered.to.filter(|_| gathered.count > 0) {
             let (data, segment) = (&gathered.data, gathered.segment);
-            let sent = self.transmit(to, data, (gathered.count > 1).then_some(segment));
-            if sent.is_err_and(|error| self.is_lasting(&error)) {
-                // What cannot be sent together, by this device or for its path, may be sent one by one.
-                for datagram in data.chunks(segment) {
-                    self.note(self.transmit(to, datagram, None).err());
+            match self.transmit(to, data, (gathered.count > 1).then_some(segment)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.gathered = gathered;
+                    return;
                 }
+                // What cannot be sent together, by this device or for its path, may be sent one by one.
+                Err(error) if self.is_lasting(&error) => {
+                    for datagram in data.chunks(segment.max(1)) {
+                        self.note(self.transmit(to, datagram, None).err());
+                    }
+                }
+                Err(_) => self.refused += gathered.count as u64,
             }
         }
         gathered.data.clear();
@@ -117,7 +213,6 @@ impl Channel {
         self.gathered = gathered;
     }
 
-    // Not through the runtime: it takes a socket for full until it has looked at it once.
     fn transmit(
         &self,
         destination: SocketAddr,
@@ -125,7 +220,10 @@ impl Channel {
         segment_size: Option<usize>,
     ) -> io::Result<()> {
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-        self.state.try_send((&self.socket).into(), &transmit)
+        self.state.try_send(self.socket.get_ref().into(), &transmit)?;
+        let datagrams = segment_size.map_or(1, |segment| contents.len().div_ceil(segment));
+        self.carry(destination, datagrams, contents.len());
+        Ok(())
     }
 
     /// Full buffers pass, and so does a peer that is not there yet.
@@ -134,6 +232,7 @@ impl Channel {
     }
 
     fn note(&mut self, error: Option<io::Error>) {
+        self.refused += u64::from(error.is_some());
         if let Some(error) = error.filter(|error| self.is_lasting(error))
             && !std::mem::replace(&mut self.broken, true)
         {
@@ -141,17 +240,32 @@ impl Channel {
         }
     }
 
-    /// Whether there may be something to read; the task is woken when there is.
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_recv_ready(cx).map(drop)
+    /// Waits until there may be something to read.
+    pub async fn readable(&self) {
+        poll_fn(|cx| self.poll_readable(cx)).await;
     }
+
+    /// Whether there may be something to read; the task is woken when there is.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_read_ready(cx).map(drop)
+    }
+}
+
+/// Bytes of the headers of IP and UDP before a datagram to or from there: of IPv4 too where that comes to a socket of IPv6.
+fn headers(ip: IpAddr) -> usize {
+    if ip.to_canonical().is_ipv4() { 20 + 8 } else { 40 + 8 }
 }
 
 /// The sockets of a link may fragment what is too long for a path that is known, as the system does by default;
 /// `quinn_udp` forbids it, since QUIC finds out what fits.
 fn may_fragment(socket: &UdpSocket) -> io::Result<()> {
-    if socket.local_addr()?.is_ipv4() {
-        return Ok(set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?);
+    let v4 = socket.local_addr()?.is_ipv4();
+    if v4 || !only_v6(socket)? {
+        // Of IPv6 too, when what it sends may be of IPv4 (RFC 3493, 3.7).
+        set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
+    }
+    if v4 {
+        return Ok(());
     }
     setsockopt(socket, sockopt::Ipv6DontFrag, &false)?;
     Ok(set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT)?)
@@ -159,29 +273,31 @@ fn may_fragment(socket: &UdpSocket) -> io::Result<()> {
 
 /// Memory that datagrams are read into.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub struct Inbox {
     pieces: [BytesMut; BUFFERS],
     came: Vec<(BytesMut, SocketAddr)>,
 }
 
 impl Inbox {
     /// Reads what has come to a socket, up to 512 datagrams, and where they are from. They share memory.
-    pub(super) fn receive(&mut self, channel: &Channel) -> Drain<'_, (BytesMut, SocketAddr)> {
+    pub fn receive(&mut self, channel: &Channel) -> Drain<'_, (BytesMut, SocketAddr)> {
         for piece in self.pieces.iter_mut().filter(|piece| piece.len() < MOST_RECEIVED) {
             *piece = BytesMut::zeroed(PIECE_BYTES);
         }
         let mut buffers = self.pieces.each_mut().map(|piece| IoSliceMut::new(&mut piece[..MOST_RECEIVED]));
         let (mut metas, mut count) = ([RecvMeta::default(); BUFFERS], 0);
         // An error of the socket, such as that nobody listens at the other end, is seen by what does not come.
-        let _ = channel.socket.try_io(Interest::READABLE, || {
-            count = channel.state.recv((&channel.socket).into(), &mut buffers, &mut metas)?;
-            // There was no more: the runtime need not look again before it is told.
-            if count < BUFFERS { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        let _ = channel.socket.try_io(Interest::READABLE, |socket| {
+            count = channel.state.recv(socket.into(), &mut buffers, &mut metas)?;
+            // There was no more: the runtime need not look again before it is told. Unless it was an error of the peer that
+            // cut it short: that is told by the next call, and what came after it is read by the one after.
+            if count < BUFFERS && !channel.connected { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         for (piece, meta) in self.pieces.iter_mut().zip(&metas[..count]) {
             let mut data = piece.split_to(meta.len);
             while !data.is_empty() {
                 let datagram = data.split_to(meta.stride.clamp(1, data.len()));
+                channel.carry(meta.addr, 1, datagram.len());
                 self.came.push((datagram, meta.addr));
             }
         }
@@ -191,9 +307,6 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::net::IpAddr;
-
     use nix::sys::socket::getsockopt;
     use rustix::net::sockopt::{ip_mtu_discover, ipv6_mtu_discover};
 
@@ -208,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn datagrams_that_are_gathered_come_apart() {
         let (mut from, to) = (channel("127.0.0.1"), [channel("127.0.0.1"), channel("127.0.0.1")]);
-        let addrs = to.each_ref().map(|channel| channel.socket.local_addr().unwrap());
+        let addrs = to.each_ref().map(|channel| channel.socket.get_ref().local_addr().unwrap());
         let lens = [1328, 1328, 1328, 56, 1328, 1400, 1400, 7, 7, 1, 9000, 9000];
         let sent: Vec<_> =
             lens.iter().cycle().take(24).enumerate().map(|(i, &len)| vec![i as u8; len]).collect();
@@ -223,12 +336,35 @@ mod tests {
             let expected: Vec<_> =
                 (0..sent.len()).filter(|i| usize::from(i % 5 == 0) == index).map(|i| &sent[i][..]).collect();
             while came.len() < expected.len() {
-                poll_fn(|cx| channel.poll_readable(cx)).await;
+                channel.readable().await;
                 came.extend(inbox.receive(channel).map(|(data, _)| data));
             }
             assert!(came == expected);
         }
         assert!(!from.is_broken());
+    }
+
+    /// Nothing wakes the task again for what was there before.
+    #[tokio::test]
+    async fn an_error_of_the_peer_hides_nothing_that_has_come() {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let addr = peer.local_addr().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(addr).unwrap();
+        let own = socket.local_addr().unwrap();
+        let mut channel = Channel::register(socket).unwrap();
+        peer.send_to(b"1", own).unwrap();
+        drop(peer);
+        channel.send(&[b"nobody is there"]);
+        channel.flush();
+        let peer = UdpSocket::bind(addr).unwrap();
+        peer.send_to(b"2", own).unwrap();
+        let (mut inbox, mut came) = (Inbox::default(), Vec::new());
+        while came.len() < 2 {
+            channel.readable().await;
+            came.extend(inbox.receive(&channel).map(|(data, _)| data));
+        }
+        assert_eq!(came, [&b"1"[..], b"2"]);
     }
 
     /// As by the system's default, what is too long for a path is fragmented.
@@ -239,5 +375,8 @@ mod tests {
         let v6 = channel("::1");
         assert_eq!(ipv6_mtu_discover(&v6.socket).unwrap(), Ipv6PathMtuDiscovery::WANT);
         assert!(!getsockopt(&v6.socket, sockopt::Ipv6DontFrag).unwrap());
+        // What goes to ::ffff:10.0.0.1 is of IPv4.
+        let both = channel("::");
+        assert_eq!(ip_mtu_discover(&both.socket).unwrap(), Ipv4PathMtuDiscovery::WANT);
     }
 }

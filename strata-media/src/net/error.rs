@@ -16,6 +16,14 @@ pub enum NetError {
         /// What is wrong and what is expected.
         reason: String,
     },
+    /// The configuration asks for what is not offered; the text names the field.
+    #[error("unsupported {field}: {reason}")]
+    Unsupported {
+        /// Path of the field, such as `links[1].remote`.
+        field: String,
+        /// What there is instead.
+        reason: String,
+    },
     /// No link of a sender could be opened; the reasons, one per link.
     #[error("no link could be opened: {}", .0.join("; "))]
     NoLink(Vec<String>),
@@ -23,6 +31,14 @@ pub enum NetError {
     #[error("cannot listen on {addr}: {source}; is the port in use, or the address not of this machine?")]
     Bind {
         /// The address.
+        addr: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A receiver could not call.
+    #[error("cannot call {addr}: {source}")]
+    Call {
+        /// The sender's address.
         addr: SocketAddr,
         /// The system's reason.
         source: std::io::Error,

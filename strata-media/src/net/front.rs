@@ -6,21 +6,31 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::calls::Call;
 use super::channel::Inbox;
-use super::config::entropy;
+use super::config::{LinkConfig, ReceiverConfig, client, entropy, seed};
 use super::error::NetError;
 use super::socket::{self, LinkSockets, Pair};
+use crate::bond::MAX_LINKS;
 use crate::rist::ReceiverStats;
-use crate::rist::auth::{Auth, Verifiers};
+use crate::rist::auth::Auth;
 use crate::rist::gre::Header;
 use crate::rist::receiver::Input;
-use crate::rist::tunnel::{Config, Listener, ListenerInput, ListenerOutput, Psk};
+use crate::rist::tunnel::{Config, Counters, Listener, ListenerInput, ListenerOutput};
+
+/// Tunnels for so many streams: the most links that a bond may have, twice for those that have moved. At 2.2 KB each,
+/// 9 MB at most.
+fn tunnels(streams: usize) -> usize {
+    (streams * MAX_LINKS).max(2 * MAX_LINKS)
+}
 
 /// Socket pairs and their tunnels. Tunnels are links of their own to machines, above those of the pairs, so that
 /// nobody can take their place from outside.
 #[derive(Debug)]
 pub(super) struct Front {
+    /// Those of ports that are listened at, then those of calls.
     sockets: Vec<LinkSockets>,
+    calls: Vec<Call>,
     tunnels: Listener,
     /// A tunnel's datagram on its way out.
     datagram: Vec<u8>,
@@ -28,22 +38,36 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Gives the pairs to the current runtime.
+    /// Gives the pairs, the last of which are those of calls, to the current runtime; for so many streams at a time.
     pub(super) fn register(
         pairs: Vec<Pair>,
-        psk: Option<Psk>,
-        users: Option<Verifiers>,
+        config: &ReceiverConfig,
+        streams: usize,
     ) -> Result<Self, NetError> {
-        let mut config = Config::new(psk);
-        if let Some(users) = users {
-            config.auth = Some(Auth::server(users, entropy()?));
+        let now = Instant::now();
+        let (mut listens, mut calls) = (Config::new(config.psk.clone()), Config::new(config.psk.clone()));
+        calls.auth = client(config.credentials.as_ref())?;
+        if let Some(users) = &config.users {
+            listens.auth = Some(Auth::server(users.clone(), entropy()?));
         }
+        let mut seed = seed()?;
+        let call = |link: &LinkConfig| Call::new(now, &calls, link.remote, seed.child());
+        let calls = config.calls.iter().map(call).collect();
         Ok(Self {
-            sockets: pairs.into_iter().map(LinkSockets::register).collect::<Result<_, _>>()?,
-            tunnels: Listener::new(Instant::now(), config, socket::seed()),
+            sockets: pairs
+                .into_iter()
+                .map(|pair| LinkSockets::register(now, pair))
+                .collect::<Result<_, _>>()?,
+            calls,
+            tunnels: Listener::new(now, listens, tunnels(streams), seed),
             datagram: Vec::new(),
             inbox: Inbox::default(),
         })
+    }
+
+    /// How many sockets are listened at; those after them are of calls.
+    fn listening(&self) -> usize {
+        self.sockets.len() - self.calls.len()
     }
 
     /// Waits until there is something to read.
@@ -54,7 +78,11 @@ impl Front {
     /// Gives `take` what has come.
     pub(super) fn receive(&mut self, now: Instant, mut take: impl FnMut(Input<'_>)) {
         let mut inbox = std::mem::take(&mut self.inbox);
-        for link in 0..self.sockets.len() {
+        let listening = self.listening();
+        for (call, sockets) in self.calls.iter_mut().zip(&self.sockets[listening..]) {
+            inbox.receive(&sockets.rtp).for_each(|(data, _)| call.receive(now, data));
+        }
+        for link in 0..listening {
             for (data, from) in inbox.receive(&self.sockets[link].rtp) {
                 self.sort(now, link, from, data, &mut take);
             }
@@ -81,7 +109,7 @@ impl Front {
     ) {
         if Header::is_gre(&data) {
             self.tunnels.handle_input(now, ListenerInput::Datagram { link, from, data });
-            self.drain(take);
+            self.drain_listener(take);
         } else if self.tunnels.is_secret() {
             self.tunnels.refuse_clear();
         } else {
@@ -92,10 +120,20 @@ impl Front {
     /// Lets time pass.
     pub(super) fn timeout(&mut self, now: Instant) {
         self.tunnels.handle_input(now, ListenerInput::Timeout);
+        self.calls.iter_mut().for_each(|call| call.timeout(now));
     }
 
     /// Gives `take` what came out of tunnels; until when they want nothing more.
-    pub(super) fn drain(&mut self, mut take: impl FnMut(Input<'_>)) -> Instant {
+    pub(super) fn drain(&mut self, now: Instant, mut take: impl FnMut(Input<'_>)) -> Instant {
+        let listening = self.listening();
+        let calls = self.calls.iter_mut().zip(&mut self.sockets[listening..]).zip(listening..);
+        let due =
+            calls.map(|((call, sockets), link)| call.drain(now, link, &mut sockets.rtp, &mut take)).min();
+        let listened = self.drain_listener(take);
+        due.map_or(listened, |due| due.min(listened))
+    }
+
+    fn drain_listener(&mut self, mut take: impl FnMut(Input<'_>)) -> Instant {
         let pairs = self.sockets.len();
         loop {
             match self.tunnels.poll_output() {
@@ -117,7 +155,9 @@ impl Front {
     pub(super) fn send(&mut self, link: usize, to: SocketAddr, data: &[u8]) {
         match link.checked_sub(self.sockets.len()) {
             None => {
-                if let Some(rtcp) = &mut self.sockets[link].rtcp {
+                if let Some(index) = link.checked_sub(self.listening()) {
+                    self.calls[index].rtcp(data, &mut self.sockets[link].rtp);
+                } else if let Some(rtcp) = &mut self.sockets[link].rtcp {
                     rtcp.send_to(&[data], to);
                 }
             }
@@ -135,9 +175,27 @@ impl Front {
         self.sockets.iter_mut().for_each(LinkSockets::flush);
     }
 
-    /// What tunnels counted, and their paths as part of those of their pairs.
-    pub(super) fn complete(&self, stats: &mut ReceiverStats) {
-        stats.tunnel = self.tunnels.counters();
+    /// The port within its tunnel that media of this peer comes to, if it comes by one.
+    pub(super) fn virtual_port(&self, from: SocketAddr) -> Option<u16> {
+        (0..self.listening()).find_map(|link| self.tunnels.media_port(link, from))
+    }
+
+    /// Datagrams that the system did not take.
+    pub(super) fn refused(&self) -> u64 {
+        self.sockets.iter().map(LinkSockets::refused).sum()
+    }
+
+    /// What tunnels counted.
+    pub(super) fn counters(&self) -> Counters {
+        let mut sum = self.tunnels.counters();
+        self.calls.iter().for_each(|call| sum += call.counters());
+        sum
+    }
+
+    /// What tunnels and sockets counted, and their paths as part of those of their pairs.
+    pub(super) fn complete(&self, stats: &mut ReceiverStats, counters: Counters) {
+        stats.tunnel = counters;
+        stats.refused_datagrams = self.refused();
         let tunnels = stats.paths.split_off(self.sockets.len());
         for (path, tunnel) in stats.paths.iter_mut().zip(tunnels) {
             path.packets += tunnel.packets;

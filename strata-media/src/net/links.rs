@@ -7,7 +7,7 @@ use super::error::NetError;
 use super::sender::Running;
 use super::socket::{self, LinkSockets};
 use crate::bond::sender::Input;
-use crate::bond::{BondLink, BondStats, LinkState, MAX_LINKS};
+use crate::bond::{BondLink, BondStats, LinkState, LinkStats, MAX_LINKS};
 
 impl LinkConfig {
     /// What the machine is told of it.
@@ -17,15 +17,25 @@ impl LinkConfig {
             interface: self.interface.clone(),
             cost: self.cost(),
             cap_bytes: self.cap_bytes,
+            spent_bytes: self.spent_bytes,
             weight: self.weight,
         }
     }
 
     /// Whether the sockets of the one are not those of the other.
     fn leads_elsewhere(&self, other: &Self) -> bool {
-        (self.remote, &self.interface, self.source) != (other.remote, &other.interface, other.source)
+        let way = |link: &Self| (link.remote, link.listens, link.interface.clone(), link.source, link.hops);
+        way(self) != way(other)
     }
 }
+
+/// Why a link that listens cannot be used yet, or any more.
+pub(super) const UNCALLED: &str = "no receiver has called";
+/// Why a link that calls rests.
+pub(super) const LEFT: &str = "the receiver has left";
+/// Removed links of which is known what they carried; of more than these, those that carried least are as new when they
+/// come again.
+const REMEMBERED: usize = 256;
 
 /// Checks links as a whole.
 pub(super) fn check(links: &[LinkConfig], profile: Profile) -> Result<(), NetError> {
@@ -45,6 +55,29 @@ pub(super) fn check(links: &[LinkConfig], profile: Profile) -> Result<(), NetErr
                 format!("links[{index}].remote"),
                 "the port of RTP must be even and from 2 to 65534 (RTCP is the port above)",
             );
+        }
+        let group = link.remote.ip().is_multicast();
+        if group && profile == Profile::Main {
+            return Err(NetError::Unsupported {
+                field: format!("links[{index}].remote"),
+                reason: format!(
+                    "{} is a multicast group, which takes only the Simple Profile",
+                    link.remote.ip()
+                ),
+            });
+        }
+        if link.listens && profile == Profile::Simple {
+            return Err(NetError::Unsupported {
+                field: format!("links[{index}].listens"),
+                reason: "a receiver of the Simple Profile does not call; the Main Profile has it call"
+                    .to_owned(),
+            });
+        }
+        if link.listens && link.source.is_some() {
+            return error(format!("links[{index}].source"), "the link listens: remote is its address here");
+        }
+        if link.hops.is_some() && !group {
+            return error(format!("links[{index}].hops"), "only for a multicast group");
         }
         if link.source.is_some_and(|source| source.is_ipv4() != link.remote.is_ipv4()) {
             return error(format!("links[{index}].source"), "not of the same family as the remote address");
@@ -94,33 +127,60 @@ impl Running {
         self.bond.handle_input(now, Input::Link { link, config: config.bond() });
         self.config.links[link] = config;
         if elsewhere {
-            self.tunnels.open(now, link);
+            self.groups.leave(now, link);
+            self.tunnels.open(now, link, &self.config.links[link]);
+            self.addresses[link] = None;
             self.open(now, link);
             self.bond.handle_input(now, Input::Readdress { link });
         }
     }
 
-    fn add_link(&mut self, now: Instant, config: LinkConfig) {
+    fn add_link(&mut self, now: Instant, mut config: LinkConfig) {
+        let before = self.spent.remove(&config.id).unwrap_or(0);
+        config.spent_bytes = config.spent_bytes.max(before);
         let free = self.removed.iter().position(|removed| *removed);
         let link = free.unwrap_or(self.removed.len());
         self.bond.handle_input(now, Input::Link { link, config: config.bond() });
         if free.is_some() {
-            (self.config.links[link], self.removed[link]) = (config, false);
+            (self.config.links[link], self.removed[link], self.addresses[link]) = (config, false, None);
         } else {
             self.config.links.push(config);
             self.removed.push(false);
             self.sockets.push(None);
+            self.addresses.push(None);
         }
-        self.tunnels.open(now, link);
+        self.tunnels.open(now, link, &self.config.links[link]);
         self.open(now, link);
     }
 
     /// Ends the link of a number.
     pub(super) fn remove_link(&mut self, now: Instant, id: u32) {
         if let Some(link) = self.place(id) {
+            self.settle(now, link);
+            self.remember(now, id);
             self.bond.handle_input(now, Input::Remove { link });
             self.removed[link] = true;
             self.sockets[link] = None;
+            self.groups.leave(now, link);
+        }
+    }
+
+    /// Keeps what a link has carried that is about to be removed.
+    fn remember(&mut self, now: Instant, id: u32) {
+        let stats = self.bond.stats(now);
+        let carried = stats.links.iter().filter(|link| link.id == id).map(|link| (id, link.spent_bytes));
+        self.spent.extend(carried);
+        while self.spent.len() > REMEMBERED {
+            let least = self.spent.iter().min_by_key(|(_, bytes)| **bytes).map(|(id, _)| *id);
+            least.and_then(|id| self.spent.remove(&id));
+        }
+    }
+
+    /// Tells the machine what the sockets of a link have carried lately.
+    pub(super) fn settle(&mut self, now: Instant, link: usize) {
+        let bytes = self.sockets[link].as_ref().map_or(0, LinkSockets::take_carried);
+        if bytes > 0 {
+            self.bond.handle_input(now, Input::Carried { link, bytes });
         }
     }
 
@@ -130,29 +190,129 @@ impl Running {
         links.position(|(link, removed)| link.id == id && !removed)
     }
 
-    /// Opens the sockets of a link; the machine is told when that cannot be.
+    /// Opens the sockets of a link; the machine is told when that cannot be, and when they have another address than those before.
     fn open(&mut self, now: Instant, link: usize) -> Option<String> {
+        self.settle(now, link);
+        // Those before may have the very address that the new ones want.
+        self.sockets[link] = None;
         let opened = socket::connect(&self.config.links[link], self.config.profile);
         let opened = opened.map_err(|error| error.to_string());
-        let opened = opened.and_then(|pair| LinkSockets::register(pair).map_err(|error| error.to_string()));
-        let error = opened.as_ref().err().cloned();
+        let opened =
+            opened.and_then(|pair| LinkSockets::register(now, pair).map_err(|error| error.to_string()));
+        let address = opened.as_ref().ok().and_then(LinkSockets::ip);
+        if let Some(address) = address
+            && self.addresses[link].replace(address).is_some_and(|before| before != address)
+        {
+            self.tunnels.open(now, link, &self.config.links[link]);
+            self.bond.handle_input(now, Input::Readdress { link });
+        }
+        let uncalled =
+            (self.config.links[link].listens && !self.tunnels.is_called(link)).then(|| UNCALLED.to_owned());
+        let error = opened.as_ref().err().cloned().or(uncalled);
         self.sockets[link] = opened.ok();
         self.bond.handle_input(now, Input::LinkError { link, error: error.clone() });
         error
     }
 
-    /// Opens the sockets of dead links anew: an interface may have come, or have another address now.
+    /// Opens the sockets anew that the system says cannot be used any more, unless they were opened only lately.
+    pub(super) fn mend(&mut self, now: Instant, stats: &BondStats) {
+        self.open_again(now, stats, |this, link, _| {
+            this.sockets[link].as_ref().is_some_and(|sockets| sockets.is_to_be_mended(now))
+        });
+    }
+
+    /// Opens the sockets of links that have none, as an interface may have come, and of dead ones that would have another
+    /// address now.
     pub(super) fn reopen(&mut self, now: Instant, stats: &BondStats) {
+        self.open_again(now, stats, |this, link, stats| {
+            this.sockets[link].is_none() || stats.state == LinkState::Dead && this.has_moved(link)
+        });
+    }
+
+    fn open_again(
+        &mut self,
+        now: Instant,
+        stats: &BondStats,
+        wanted: impl Fn(&Self, usize, &LinkStats) -> bool,
+    ) {
         let present: Vec<_> = (0..self.removed.len()).filter(|&link| !self.removed[link]).collect();
         for (link, stats) in present.into_iter().zip(&stats.links) {
-            let broken = self.sockets[link].as_ref().is_none_or(LinkSockets::is_broken);
-            if stats.state != LinkState::Dead || !broken {
-                continue;
-            }
-            let error = self.open(now, link);
-            if error != stats.error {
-                tracing::info!(link = self.config.links[link].id, ?error, "link reopened");
+            if wanted(self, link, stats) {
+                let error = self.open(now, link);
+                if error != stats.error {
+                    tracing::info!(link = self.config.links[link].id, ?error, "link reopened");
+                }
             }
         }
+    }
+
+    /// Whether the system would have a link go from another address than it does. One that listens, or leads to a group, goes from
+    /// where its user says.
+    fn has_moved(&self, link: usize) -> bool {
+        let config = &self.config.links[link];
+        if config.listens || config.remote.ip().is_multicast() {
+            return false;
+        }
+        let source = socket::source(config).ok();
+        source.is_some_and(|source| self.addresses[link].is_some_and(|address| address != source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::config::SenderConfig;
+    use super::super::sender::sender;
+    use super::*;
+
+    /// Of a link that is dead as nobody answers.
+    fn state_after(change: impl FnOnce(&mut Running)) -> LinkState {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let start = Instant::now();
+        let mut config = SenderConfig::new(vec![LinkConfig::new(0, ([127, 0, 0, 1], 9).into())]);
+        config.profile = Profile::Main;
+        let mut running = Running::start(sender(config).unwrap().1).unwrap();
+        let later = start + Duration::from_secs(10);
+        for i in 0..1000 {
+            running.bond.handle_input(start + Duration::from_millis(10) * i, Input::Timeout);
+        }
+        assert_eq!(running.bond.stats(later).links[0].state, LinkState::Dead);
+        change(&mut running);
+        let stats = running.bond.stats(later);
+        running.reopen(later, &stats);
+        running.bond.stats(later).links[0].state
+    }
+
+    /// Nobody has called it yet; where it listens it goes on listening.
+    #[tokio::test]
+    async fn a_link_that_listens_is_not_opened_anew() {
+        let mut config = SenderConfig::new(vec![LinkConfig::listening(0, ([0; 4], 0).into())]);
+        config.profile = Profile::Main;
+        config.links[0].remote.set_port(free_port());
+        let mut running = Running::start(sender(config).unwrap().1).unwrap();
+        let now = running.next_reopen;
+        let mut stats = running.bond.stats(now);
+        stats.links[0].state = LinkState::Dead;
+        let before = running.sockets[0].as_ref().map(LinkSockets::opened);
+        running.reopen(now, &stats);
+        assert_eq!(running.sockets[0].as_ref().map(LinkSockets::opened), before);
+        // When it has to be, the port is not taken by the socket before.
+        assert_eq!(running.open(now, 0).as_deref(), Some(UNCALLED));
+        assert!(running.sockets[0].is_some());
+    }
+
+    fn free_port() -> u16 {
+        let bound = socket::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        bound.rtp.local_addr().unwrap().port()
+    }
+
+    /// It is a new one then: what was known of the way holds no longer.
+    #[tokio::test]
+    async fn a_dead_link_is_opened_anew_when_its_address_is_another_one() {
+        assert_eq!(state_after(|_| {}), LinkState::Dead);
+        assert_eq!(state_after(|running| running.sockets[0] = None), LinkState::Dead);
+        let moved = |running: &mut Running| running.addresses[0] = Some([192, 0, 2, 7].into());
+        assert_eq!(state_after(moved), LinkState::Probe);
     }
 }

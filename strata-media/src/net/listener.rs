@@ -1,32 +1,46 @@
 //! A receiving end for many streams.
-#![expect(clippy::disallowed_methods, reason = "a driver reads the clock and waits")]
+#![expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::config::ReceiverConfig;
 use super::error::NetError;
 use super::front::Front;
-use super::receiver::{Receiver, bind, machine_config, wait_until};
+use super::receiver::{Ends, Receiver, bind, machine_config};
+use super::serve::{Machine, serve};
 use super::socket::Pair;
 use crate::rist::receiver::Input;
 use crate::rist::streams::Output;
-use crate::rist::{Packet, ReceiverStats, Streams};
+use crate::rist::{Streams, tunnel};
 
 /// Most streams of a listener.
 const MAX_STREAMS: usize = 256;
-/// How often statistics are published.
-const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Takes up the streams that come to a set of ports. Dropping it ends the driver, and all streams.
 #[derive(Debug)]
 pub struct Listener {
     accepted: mpsc::Receiver<Accepted>,
     addrs: Arc<[SocketAddr]>,
+    stats: Arc<Mutex<ListenerStats>>,
+}
+
+/// What a listener counts beside its streams, since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerStats {
+    /// Streams at present that somebody hears.
+    pub streams: usize,
+    /// Datagrams that were not understood, of no stream, or of one there was no room for.
+    pub rejected_datagrams: u64,
+    /// Datagrams to senders that the system did not take.
+    pub refused_datagrams: u64,
+    /// What the Main Profile's tunnels took and refused, over all streams; so do the statistics of each.
+    pub tunnel: tunnel::Counters,
 }
 
 /// A stream that has come.
@@ -40,6 +54,9 @@ pub struct Accepted {
     pub ssrc: u32,
     /// Where its first packet came from.
     pub from: SocketAddr,
+    /// The port within the tunnel that it comes to, by which senders tell their streams apart (`stream-id` of librist's tools); `None`
+    /// by the Simple Profile.
+    pub virtual_port: Option<u16>,
 }
 
 /// Runs a listener.
@@ -50,6 +67,7 @@ pub struct ListenerDriver {
     pairs: Vec<Pair>,
     config: ReceiverConfig,
     most: usize,
+    stats: Arc<Mutex<ListenerStats>>,
 }
 
 /// Opens the sockets of a listener: each stream that comes to any of them is received as `config` says, at most
@@ -64,14 +82,21 @@ pub fn listener(config: ReceiverConfig, max_streams: usize) -> Result<(Listener,
     }
     let (pairs, addrs) = bind(&config)?;
     let (sender, accepted) = mpsc::channel(max_streams);
-    let listener = Listener { accepted, addrs: addrs.clone() };
-    Ok((listener, ListenerDriver { accepted: sender, addrs, pairs, config, most: max_streams }))
+    let stats = Arc::<Mutex<ListenerStats>>::default();
+    let listener = Listener { accepted, addrs: addrs.clone(), stats: stats.clone() };
+    Ok((listener, ListenerDriver { accepted: sender, addrs, pairs, config, most: max_streams, stats }))
 }
 
 impl Listener {
     /// The next stream; `None` when the driver has ended.
     pub async fn accept(&mut self) -> Option<Accepted> {
         self.accepted.recv().await
+    }
+
+    /// What was refused, at most 100 ms old.
+    #[must_use]
+    pub fn stats(&self) -> ListenerStats {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// RTP addresses that are listened at, in the order of [`ReceiverConfig::binds`].
@@ -87,115 +112,96 @@ impl ListenerDriver {
     /// # Errors
     /// [`NetError::Io`] when the sockets cannot be given to the runtime.
     pub async fn run(self) -> Result<(), NetError> {
-        let now = Instant::now();
-        let running = Running {
-            streams: Streams::new(now, machine_config(&self.config), self.most),
-            front: Front::register(self.pairs, self.config.psk, self.config.users)?,
+        let front = Front::register(self.pairs, &self.config, self.most)?;
+        let many = Many {
+            streams: Streams::new(Instant::now(), machine_config(&self.config)?, self.most),
             accepted: self.accepted,
             addrs: self.addrs,
             capacity: self.config.output_capacity,
             open: HashMap::new(),
-            next_stats: now,
+            wished: Arc::default(),
+            stats: self.stats,
         };
-        running.run().await;
+        serve(front, many).await;
         Ok(())
     }
 }
 
-/// A driver at work.
-struct Running {
+/// The machine of many streams, and who takes what it gives.
+struct Many {
+    streams: Streams,
     accepted: mpsc::Sender<Accepted>,
     addrs: Arc<[SocketAddr]>,
     capacity: usize,
-    front: Front,
-    streams: Streams,
-    open: HashMap<u64, Open>,
-    next_stats: Instant,
+    open: HashMap<u64, Ends>,
+    wished: Arc<Notify>,
+    stats: Arc<Mutex<ListenerStats>>,
 }
 
-/// The driver's ends of a stream.
-struct Open {
-    packets: mpsc::Sender<Packet>,
-    stats: Arc<Mutex<ReceiverStats>>,
-    overflowed: u64,
-}
-
-impl Running {
-    async fn run(mut self) {
-        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
-        loop {
-            let due = self.perform();
-            let now = Instant::now();
-            self.publish(now);
-            let near = wait_until(timer.as_mut(), now, due.min(self.next_stats));
-            tokio::select! {
-                biased;
-                () = self.accepted.closed() => return,
-                () = timer.as_mut() => self.timeout(),
-                () = self.front.readable(), if !near => self.receive(),
-            }
+impl Many {
+    fn accept(&mut self, stream: u64, ssrc: u32, from: SocketAddr, virtual_port: Option<u16>) {
+        let (receiver, ends) = Receiver::open(self.capacity, self.addrs.clone(), &self.wished);
+        // Nobody waits for as many as there may be: the stream goes unheard.
+        if self.accepted.try_send(Accepted { receiver, ssrc, from, virtual_port }).is_ok() {
+            self.open.insert(stream, ends);
         }
     }
+}
 
-    fn timeout(&mut self) {
-        self.receive();
-        let now = Instant::now();
-        self.front.timeout(now);
-        self.streams.handle_input(now, Input::Timeout);
+impl Machine for Many {
+    fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.streams.handle_input(now, input);
     }
 
-    fn receive(&mut self) {
-        let now = Instant::now();
-        let streams = &mut self.streams;
-        self.front.receive(now, |input| streams.handle_input(now, input));
-    }
-
-    /// Does what the machines want; until when they want nothing more.
-    fn perform(&mut self) -> Instant {
-        let (now, streams) = (Instant::now(), &mut self.streams);
-        let due = self.front.drain(|input| streams.handle_input(now, input));
+    fn perform(&mut self, front: &mut Front) -> Instant {
         loop {
             match self.streams.poll_output() {
-                Output::Transmit { link, to, data } => self.front.send(link, to, &data),
-                Output::Opened { stream, ssrc, from } => self.accept(stream, ssrc, from),
+                Output::Transmit { link, to, data } => front.send(link, to, &data),
+                Output::Opened { stream, ssrc, from } => {
+                    self.accept(stream, ssrc, from, front.virtual_port(from));
+                }
                 Output::Packet { stream, packet } => {
-                    if let Some(open) = self.open.get_mut(&stream)
-                        && let Err(mpsc::error::TrySendError::Full(_)) = open.packets.try_send(packet)
-                    {
-                        open.overflowed += 1;
+                    if let Some(open) = self.open.get_mut(&stream) {
+                        open.give(packet);
                     }
                 }
                 Output::Closed { stream } => {
                     self.open.remove(&stream);
                 }
-                Output::Timeout(at) => {
-                    self.front.flush();
-                    return at.min(due);
-                }
+                Output::Timeout(at) => return at,
             }
         }
     }
 
-    fn accept(&mut self, stream: u64, ssrc: u32, from: SocketAddr) {
-        let (receiver, packets, stats) = Receiver::open(self.capacity, self.addrs.clone());
-        // Nobody waits for as many as there may be: the stream goes unheard.
-        if self.accepted.try_send(Accepted { receiver, ssrc, from }).is_ok() {
-            self.open.insert(stream, Open { packets, stats, overflowed: 0 });
-        }
-    }
-
-    fn publish(&mut self, now: Instant) {
-        if now < self.next_stats {
-            return;
-        }
-        self.next_stats = now + STATS_INTERVAL;
+    fn publish(&mut self, now: Instant, front: &Front) {
         self.open.retain(|_, open| !open.packets.is_closed());
+        let counters = front.counters();
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = ListenerStats {
+            streams: self.open.len(),
+            rejected_datagrams: self.streams.rejected(),
+            refused_datagrams: front.refused(),
+            tunnel: counters,
+        };
         for (&stream, open) in &self.open {
-            if let Some(mut stats) = self.streams.stats(now, stream) {
-                stats.overflowed_packets += open.overflowed;
-                self.front.complete(&mut stats);
-                *open.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+            if let Some(stats) = self.streams.stats(now, stream) {
+                open.publish(stats, front, counters);
             }
         }
+    }
+
+    fn wished(&self) -> &Notify {
+        &self.wished
+    }
+
+    fn take_wishes(&mut self, now: Instant) {
+        for (&stream, open) in &self.open {
+            if open.wish.take() {
+                self.streams.want_keyframe(now, stream);
+            }
+        }
+    }
+
+    fn closed(&self) -> impl Future<Output = ()> + Send {
+        self.accepted.closed()
     }
 }

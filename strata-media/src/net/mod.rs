@@ -30,25 +30,31 @@
 //! ```
 
 mod builder;
+mod calls;
 mod channel;
 mod config;
 mod error;
 mod front;
+mod groups;
 mod links;
 mod listener;
+mod multicast;
 mod receiver;
 mod sender;
+mod serve;
 mod socket;
 mod tunnels;
 pub mod url;
+mod wish;
 
-pub use crate::rist::Packet;
 pub use crate::rist::auth::{Credentials, Verifiers, VerifiersError};
-pub use crate::rist::psk::{AesType, Passphrase, PassphraseError};
+pub use crate::rist::psk::{AesType, Passphrase, PassphraseError, Rver};
 pub use crate::rist::tunnel::{Counters as TunnelStats, Psk};
-pub use config::{LinkConfig, Profile, ReceiverConfig, SenderConfig, SenderUpdate};
+pub use crate::rist::{GroupStats, Packet};
+pub use channel::{Channel, Inbox};
+pub use config::{LinkConfig, Membership, Profile, ReceiverConfig, SenderConfig, SenderUpdate};
 pub use error::NetError;
-pub use listener::{Accepted, Listener, ListenerDriver, listener};
+pub use listener::{Accepted, Listener, ListenerDriver, ListenerStats, listener};
 pub use receiver::{Receiver, ReceiverDriver, ReceiverMonitor, receiver};
 pub use sender::{Sender, SenderDriver, sender};
 pub use url::RistUrls;

@@ -1,27 +1,25 @@
 //! The receiving end.
-#![expect(clippy::disallowed_methods, reason = "a driver reads the clock and waits")]
+#![expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::sync::mpsc;
-use tokio::time::Sleep;
+use tokio::sync::{Notify, mpsc};
 
-use super::config::{ReceiverConfig, check_psk};
+use super::config::{LinkConfig, Membership, Profile, ReceiverConfig, check_psk, seed};
 use super::error::NetError;
 use super::front::Front;
+use super::links;
+use super::multicast;
+use super::serve::{Machine, serve};
 use super::socket::{self, Pair};
+use super::wish::Wish;
 use crate::rist::receiver::{Input, Output};
-use crate::rist::{self, Packet, ReceiverStats};
+use crate::rist::{self, Packet, ReceiverStats, tunnel};
 
 /// Most socket pairs of a receiver.
 const MAX_BINDS: usize = 16;
-/// A wake-up that is due so soon is not preceded by another one.
-const COALESCE: Duration = Duration::from_millis(1);
-/// How often statistics are published.
-const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Takes packets from a receiver. Dropping it ends the driver.
 #[derive(Debug)]
@@ -30,9 +28,10 @@ pub struct Receiver {
     monitor: ReceiverMonitor,
 }
 
-/// Reads the statistics of a receiver, from anywhere.
+/// Reads the statistics of a receiver, and asks for keyframes, from anywhere.
 #[derive(Debug, Clone)]
 pub struct ReceiverMonitor {
+    wish: Arc<Wish>,
     stats: Arc<Mutex<ReceiverStats>>,
     addrs: Arc<[SocketAddr]>,
 }
@@ -40,8 +39,8 @@ pub struct ReceiverMonitor {
 /// Runs a receiver.
 #[derive(Debug)]
 pub struct ReceiverDriver {
-    packets: mpsc::Sender<Packet>,
-    stats: Arc<Mutex<ReceiverStats>>,
+    ends: Ends,
+    wished: Arc<Notify>,
     pairs: Vec<Pair>,
     config: ReceiverConfig,
 }
@@ -52,8 +51,9 @@ pub struct ReceiverDriver {
 /// [`NetError::Config`] names the field that cannot work; [`NetError::Bind`] when an address cannot be had.
 pub fn receiver(config: ReceiverConfig) -> Result<(Receiver, ReceiverDriver), NetError> {
     let (pairs, addrs) = bind(&config)?;
-    let (handle, packets, stats) = Receiver::open(config.output_capacity, addrs);
-    Ok((handle, ReceiverDriver { packets, stats, pairs, config }))
+    let wished = Arc::<Notify>::default();
+    let (handle, ends) = Receiver::open(config.output_capacity, addrs, &wished);
+    Ok((handle, ReceiverDriver { ends, wished, pairs, config }))
 }
 
 /// Opens what a configuration names, once it is checked; the RTP addresses of that.
@@ -61,32 +61,70 @@ pub(super) fn bind(config: &ReceiverConfig) -> Result<(Vec<Pair>, Arc<[SocketAdd
     check(config)?;
     let mut pairs = Vec::new();
     let mut addrs = Vec::new();
-    for &addr in &config.binds {
-        let pair = socket::listen(addr).map_err(|source| NetError::Bind { addr, source })?;
+    for (index, &addr) in config.binds.iter().enumerate() {
+        let opened = if addr.ip().is_multicast() {
+            let membership = config.memberships.iter().find(|membership| membership.bind == index);
+            multicast::receive(addr, membership.unwrap_or(&Membership::new(index)))
+        } else {
+            socket::listen(addr)
+        };
+        let pair = opened.map_err(|source| NetError::Bind { addr, source })?;
         addrs.push(pair.rtp.local_addr().map_err(|source| NetError::Bind { addr, source })?);
         pairs.push(pair);
+    }
+    for link in &config.calls {
+        let opened = socket::connect(link, Profile::Main);
+        pairs.push(opened.map_err(|source| NetError::Call { addr: link.remote, source })?);
+        addrs.push(link.remote);
     }
     Ok((pairs, addrs.into()))
 }
 
 /// What the machine is made of: two links per pair, since tunnels are links of their own.
-pub(super) fn machine_config(config: &ReceiverConfig) -> rist::ReceiverConfig {
-    let mut machine = rist::ReceiverConfig::new(config.binds.len() * 2, socket::seed());
+///
+/// # Errors
+/// [`NetError::Io`] when the system has no random numbers.
+pub(super) fn machine_config(config: &ReceiverConfig) -> Result<rist::ReceiverConfig, NetError> {
+    let mut machine = rist::ReceiverConfig::new((config.binds.len() + config.calls.len()) * 2, seed()?);
     machine.latency = config.latency;
+    let group = |addr: &SocketAddr| socket::above(*addr).ok().filter(|addr| addr.ip().is_multicast());
+    machine.groups = config.binds.iter().map(group).collect();
+    machine.fec = config.fec;
     machine.cname.clone_from(&config.cname);
-    machine
+    Ok(machine)
 }
 
 fn check(config: &ReceiverConfig) -> Result<(), NetError> {
     let error = |field: String, reason: &str| Err(NetError::Config { field, reason: reason.to_owned() });
-    if config.binds.is_empty() || config.binds.len() > MAX_BINDS {
-        return error("binds".to_owned(), "1 to 16 addresses are expected");
+    if !(1..=MAX_BINDS).contains(&(config.binds.len() + config.calls.len())) {
+        return error("binds".to_owned(), "1 to 16 addresses are expected, with those of calls");
+    }
+    if !config.calls.is_empty() {
+        check_calls(&config.calls)?;
+    }
+    if config.users.is_some() && config.binds.is_empty() {
+        return error("users".to_owned(), "only where callers are listened to");
+    }
+    if config.credentials.is_some() && config.calls.is_empty() {
+        return error("credentials".to_owned(), "only with a sender that is called");
     }
     if config.latency.is_zero() || config.latency > socket::MAX_LATENCY {
         return error("latency".to_owned(), "1 ms to 60 s are expected");
     }
     check_psk(config.psk.as_ref())?;
+    for (index, membership) in config.memberships.iter().enumerate() {
+        let bind = config.binds.get(membership.bind);
+        if !bind.is_some_and(|addr| addr.ip().is_multicast()) {
+            return error(
+                format!("memberships[{index}].bind"),
+                "not the place of a multicast group in binds",
+            );
+        }
+    }
     for (index, &addr) in config.binds.iter().enumerate() {
+        if addr.ip().is_multicast() {
+            check_group(config, index, addr)?;
+        }
         if addr.port() != 0 && !socket::is_rtp_port(addr) {
             return error(
                 format!("binds[{index}]"),
@@ -97,15 +135,75 @@ fn check(config: &ReceiverConfig) -> Result<(), NetError> {
     Ok(())
 }
 
+fn check_calls(calls: &[LinkConfig]) -> Result<(), NetError> {
+    if let Some(index) = calls.iter().position(|link| link.listens) {
+        let reason = "it listens; such an address is one of binds".to_owned();
+        return Err(NetError::Config { field: format!("calls[{index}].listens"), reason });
+    }
+    links::check(calls, Profile::Main).map_err(|error| match error {
+        NetError::Config { field, reason } => {
+            NetError::Config { field: field.replace("links[", "calls["), reason }
+        }
+        NetError::Unsupported { field, reason } => {
+            NetError::Unsupported { field: field.replace("links[", "calls["), reason }
+        }
+        other => other,
+    })
+}
+
+fn check_group(config: &ReceiverConfig, index: usize, addr: SocketAddr) -> Result<(), NetError> {
+    let field = format!("binds[{index}]");
+    if config.psk.is_some() || config.users.is_some() {
+        let reason = "a multicast group takes only the Simple Profile, which knows no secret and no users";
+        return Err(NetError::Unsupported { field, reason: reason.to_owned() });
+    }
+    if addr.port() == 0 {
+        return Err(NetError::Config { field, reason: "the port of a group must not be 0".to_owned() });
+    }
+    Ok(())
+}
+
+/// The driver's ends of a stream.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) packets: mpsc::Sender<Packet>,
+    pub(super) wish: Arc<Wish>,
+    stats: Arc<Mutex<ReceiverStats>>,
+    overflowed: u64,
+}
+
+impl Ends {
+    /// Gives a packet to the consumer. One that does not take its packets is not waited for.
+    pub(super) fn give(&mut self, packet: Packet) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.packets.try_send(packet) {
+            self.overflowed += 1;
+        }
+    }
+
+    /// Makes statistics of the machine known.
+    pub(super) fn publish(&self, mut stats: ReceiverStats, front: &Front, counters: tunnel::Counters) {
+        stats.overflowed_packets += self.overflowed;
+        front.complete(&mut stats, counters);
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
+
 impl Receiver {
-    /// A handle, and the ends of it that its driver holds.
-    pub(super) fn open(
-        capacity: usize,
-        addrs: Arc<[SocketAddr]>,
-    ) -> (Self, mpsc::Sender<Packet>, Arc<Mutex<ReceiverStats>>) {
+    /// A handle, and the ends of it that its driver holds, which is notified of wishes.
+    pub(super) fn open(capacity: usize, addrs: Arc<[SocketAddr]>, driver: &Arc<Notify>) -> (Self, Ends) {
         let (sender, packets) = mpsc::channel(capacity.max(1));
         let stats = Arc::new(Mutex::new(ReceiverStats::default()));
-        (Self { packets, monitor: ReceiverMonitor { stats: stats.clone(), addrs } }, sender, stats)
+        let wish = Wish::of(driver);
+        let monitor = ReceiverMonitor { wish: wish.clone(), stats: stats.clone(), addrs };
+        (Self { packets, monitor }, Ends { packets: sender, stats, wish, overflowed: 0 })
+    }
+
+    /// Asks the sender's encoder for a keyframe, as a decoder does that cannot go on without one. It is asked twice in a second
+    /// at most. Nothing comes of it unless the sender is one of Strata's that takes it ([`SenderConfig::keyframes`]).
+    ///
+    /// [`SenderConfig::keyframes`]: super::SenderConfig::keyframes
+    pub fn request_keyframe(&self) {
+        self.monitor.request_keyframe();
     }
 
     /// The next packet, at its playout time; `None` when the driver has ended.
@@ -133,7 +231,7 @@ impl Receiver {
         self.monitor.stats()
     }
 
-    /// RTP addresses that are listened at, in the order of [`ReceiverConfig::binds`].
+    /// RTP addresses that are listened at, in the order of [`ReceiverConfig::binds`]; then those that are called.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         self.monitor.local_addrs()
@@ -147,13 +245,18 @@ impl Receiver {
 }
 
 impl ReceiverMonitor {
+    /// As [`Receiver::request_keyframe`].
+    pub fn request_keyframe(&self) {
+        self.wish.keyframe();
+    }
+
     /// Statistics, at most 100 ms old.
     #[must_use]
     pub fn stats(&self) -> ReceiverStats {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// RTP addresses that are listened at, in the order of [`ReceiverConfig::binds`].
+    /// RTP addresses that are listened at, in the order of [`ReceiverConfig::binds`]; then those that are called.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addrs
@@ -166,99 +269,50 @@ impl ReceiverDriver {
     /// # Errors
     /// [`NetError::Io`] when the sockets cannot be given to the runtime.
     pub async fn run(self) -> Result<(), NetError> {
-        let now = Instant::now();
-        let running = Running {
-            machine: rist::Receiver::new(now, machine_config(&self.config)),
-            front: Front::register(self.pairs, self.config.psk, self.config.users)?,
-            packets: self.packets,
-            stats: self.stats,
-            overflowed: 0,
-            next_stats: now,
-        };
-        running.run().await;
+        let front = Front::register(self.pairs, &self.config, 1)?;
+        let machine = rist::Receiver::new(Instant::now(), machine_config(&self.config)?);
+        serve(front, One { machine, ends: self.ends, wished: self.wished }).await;
         Ok(())
     }
 }
 
-/// A driver at work.
-struct Running {
-    packets: mpsc::Sender<Packet>,
-    stats: Arc<Mutex<ReceiverStats>>,
-    front: Front,
+/// The machine of one stream, and who takes what it gives.
+struct One {
     machine: rist::Receiver,
-    overflowed: u64,
-    next_stats: Instant,
+    ends: Ends,
+    wished: Arc<Notify>,
 }
 
-impl Running {
-    async fn run(mut self) {
-        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
-        loop {
-            let due = self.perform();
-            let now = Instant::now();
-            self.publish(now);
-            let near = wait_until(timer.as_mut(), now, due.min(self.next_stats));
-            tokio::select! {
-                biased;
-                () = self.packets.closed() => return,
-                () = timer.as_mut() => self.timeout(),
-                () = self.front.readable(), if !near => self.receive(),
-            }
-        }
+impl Machine for One {
+    fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.machine.handle_input(now, input);
     }
 
-    fn timeout(&mut self) {
-        self.receive();
-        let now = Instant::now();
-        self.front.timeout(now);
-        self.machine.handle_input(now, Input::Timeout);
-    }
-
-    fn receive(&mut self) {
-        let now = Instant::now();
-        let machine = &mut self.machine;
-        self.front.receive(now, |input| machine.handle_input(now, input));
-    }
-
-    /// Does what the machines want; until when they want nothing more.
-    fn perform(&mut self) -> Instant {
-        let (now, machine) = (Instant::now(), &mut self.machine);
-        let due = self.front.drain(|input| machine.handle_input(now, input));
+    fn perform(&mut self, front: &mut Front) -> Instant {
         loop {
             match self.machine.poll_output() {
-                Output::Transmit { link, to, data } => self.front.send(link, to, &data),
-                Output::Packet(packet) => {
-                    // A consumer that does not take its packets is not waited for.
-                    if let Err(mpsc::error::TrySendError::Full(_)) = self.packets.try_send(packet) {
-                        self.overflowed += 1;
-                    }
-                }
-                Output::Timeout(at) => {
-                    self.front.flush();
-                    return at.min(due);
-                }
+                Output::Transmit { link, to, data } => front.send(link, to, &data),
+                Output::Packet(packet) => self.ends.give(packet),
+                Output::Timeout(at) => return at,
             }
         }
     }
 
-    fn publish(&mut self, now: Instant) {
-        if now < self.next_stats {
-            return;
-        }
-        self.next_stats = now + STATS_INTERVAL;
-        let mut stats = self.machine.stats(now);
-        stats.overflowed_packets += self.overflowed;
-        self.front.complete(&mut stats);
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    fn publish(&mut self, now: Instant, front: &Front) {
+        self.ends.publish(self.machine.stats(now), front, front.counters());
     }
-}
 
-/// Sets the timer of a driver; whether it goes off so soon that sockets need not be looked at before: what comes until
-/// then is taken then, with one wake-up for both.
-pub(super) fn wait_until(mut timer: Pin<&mut Sleep>, now: Instant, due: Instant) -> bool {
-    let due = tokio::time::Instant::from(due);
-    if timer.deadline() != due || timer.is_elapsed() {
-        timer.as_mut().reset(due);
+    fn wished(&self) -> &Notify {
+        &self.wished
     }
-    due.duration_since(now.into()) <= COALESCE
+
+    fn take_wishes(&mut self, now: Instant) {
+        if self.ends.wish.take() {
+            self.machine.handle_input(now, Input::KeyframeWanted);
+        }
+    }
+
+    fn closed(&self) -> impl Future<Output = ()> + Send {
+        self.ends.packets.closed()
+    }
 }

@@ -1,51 +1,59 @@
 //! The sending end.
 #![expect(clippy::disallowed_methods, reason = "a driver reads the clock and waits")]
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::channel::Inbox;
-use super::config::{LinkConfig, Profile, SenderConfig, SenderUpdate};
+use super::config::{LinkConfig, Profile, SenderConfig, SenderUpdate, seed};
 use super::error::NetError;
-use super::links;
+use super::groups::Groups;
+use super::links::{self, UNCALLED};
 use super::socket::{self, LinkSockets, Pair};
-use super::tunnels::Tunnels;
+use super::tunnels::{Heard, Tunnels};
 use crate::bond::sender::{Input, Output};
 use crate::bond::{self, BondConfig, BondStats, SchedulerParams};
-use crate::rist::{extension, gre, tunnel};
+use crate::rist::rtp::MAX_PAYLOAD;
+use crate::rist::{GroupStats, extension, gre, tunnel};
 
-/// Largest payload of one packet, bytes: what fits into 1500 with IPv6, UDP and RTP headers.
-const MAX_PAYLOAD: usize = 1440;
-/// The same beside the headers of a tunnel.
-const MAX_TUNNEL_PAYLOAD: usize = MAX_PAYLOAD - gre::MAX_HEADER_LEN - gre::Ports::LEN - extension::LEN;
+/// Largest payload of one packet beside the headers of any tunnel, bytes.
+fn max_tunnel_payload(mode: gre::Mode) -> usize {
+    MAX_PAYLOAD - gre::MAX_HEADER_LEN - mode.head_len() - extension::LEN
+}
+
 /// Payloads on their way to the driver; `send` waits when they are that many.
 const QUEUE: usize = 256;
 /// Commands on their way to the driver.
 const COMMANDS: usize = 64;
 /// Payloads taken at a time.
 const BATCH: usize = 64;
+/// When it is tried again to send what the system had no room for.
+const HELD_UP: Duration = Duration::from_millis(1);
 /// How often statistics are published.
 const STATS_INTERVAL: Duration = Duration::from_millis(50);
-/// How often the sockets of a dead or broken link are opened anew: its address may have changed.
+/// How often it is tried to open the sockets anew of a link that has none or is dead: its address may have changed.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Gives payloads to a bonded stream. Dropping it ends the driver after what was sent had its latency.
+/// Gives payloads to a bonded stream. Dropping it ends the driver as [`Sender::finish`] does.
 #[derive(Debug)]
 pub struct Sender {
     payloads: mpsc::Sender<Bytes>,
     commands: mpsc::Sender<Command>,
     stats: Shared,
+    wanted: Arc<Notify>,
     max_payload: usize,
     profile: Profile,
     /// The links there are, with all updates so far.
     links: Mutex<Vec<LinkConfig>>,
 }
 
-/// Statistics of bond and tunnels.
-type Shared = Arc<Mutex<(BondStats, tunnel::Counters)>>;
+/// Statistics of bond, tunnels and groups.
+type Shared = Arc<Mutex<(BondStats, tunnel::Counters, GroupStats)>>;
 
 #[derive(Debug)]
 enum Command {
@@ -59,8 +67,9 @@ pub struct SenderDriver {
     payloads: mpsc::Receiver<Bytes>,
     commands: mpsc::Receiver<Command>,
     stats: Shared,
+    wanted: Arc<Notify>,
     config: SenderConfig,
-    tunnel: Option<tunnel::Config>,
+    tunnels: Option<[tunnel::Config; 2]>,
     pairs: Vec<Result<Pair, String>>,
 }
 
@@ -73,7 +82,7 @@ pub struct SenderDriver {
 /// [`NetError::Config`] names the field that cannot work; [`NetError::NoLink`] when no link could be opened.
 pub fn sender(config: SenderConfig) -> Result<(Sender, SenderDriver), NetError> {
     check(&config)?;
-    let tunnel = config.tunnel()?;
+    let tunnels = config.tunnels()?;
     let connect = |link| socket::connect(link, config.profile).map_err(|e| e.to_string());
     let pairs: Vec<_> = config.links.iter().map(connect).collect();
     if pairs.iter().all(Result::is_err) {
@@ -82,19 +91,25 @@ pub fn sender(config: SenderConfig) -> Result<(Sender, SenderDriver), NetError> 
         };
         return Err(NetError::NoLink(pairs.iter().zip(&config.links).filter_map(reason).collect()));
     }
+    if config.links.iter().any(|link| link.weight > 0) {
+        tracing::info!(
+            "weight is a hint that takes effect with a receiver of Strata; only that tells what arrives by each link"
+        );
+    }
     let (payload_sender, payloads) = mpsc::channel(QUEUE);
     let (command_sender, commands) = mpsc::channel(COMMANDS);
-    let stats = Shared::default();
-    let max_payload = if tunnel.is_some() { MAX_TUNNEL_PAYLOAD } else { MAX_PAYLOAD };
+    let (stats, wanted) = (Shared::default(), Arc::<Notify>::default());
+    let max_payload = tunnels.as_ref().map_or(MAX_PAYLOAD, |[calls, _]| max_tunnel_payload(calls.mode));
     let handle = Sender {
         payloads: payload_sender,
         commands: command_sender,
         stats: stats.clone(),
+        wanted: wanted.clone(),
         max_payload,
         profile: config.profile,
         links: Mutex::new(config.links.clone()),
     };
-    Ok((handle, SenderDriver { payloads, commands, stats, config, tunnel, pairs }))
+    Ok((handle, SenderDriver { payloads, commands, stats, wanted, config, tunnels, pairs }))
 }
 
 fn check(config: &SenderConfig) -> Result<(), NetError> {
@@ -119,11 +134,12 @@ fn check_scheduler(params: &SchedulerParams) -> Result<(), NetError> {
 }
 
 impl Sender {
-    /// Sends one RTP payload, usually seven packets of transport stream (1316 bytes). Waits while the links are
-    /// behind.
+    /// Sends one RTP payload, usually seven packets of transport stream (1316 bytes). Unless the source is live
+    /// ([`SenderConfig::live`]), waits while the links are behind.
     ///
     /// # Errors
-    /// [`NetError::PayloadSize`] for an empty payload or more than 1440 bytes (Main Profile: 1412),
+    /// [`NetError::PayloadSize`] for an empty payload or more than 1440 bytes (Main Profile: 1412, with
+    /// full datagrams 1388),
     /// [`NetError::Closed`] when the driver has ended.
     pub async fn send(&self, payload: Bytes) -> Result<(), NetError> {
         self.check_size(&payload)?;
@@ -154,6 +170,18 @@ impl Sender {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
+    /// What was heard of multicast groups' members, over all links, at most 100 ms old.
+    #[must_use]
+    pub fn group_stats(&self) -> GroupStats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).2
+    }
+
+    /// Waits until the receiver wants a keyframe ([`SenderConfig::keyframes`]), or has wanted one since this was last awaited; at
+    /// most two and a half times in a second. For ever if it never does.
+    pub async fn keyframe_wanted(&self) {
+        self.wanted.notified().await;
+    }
+
     /// Changes a running sender. All of an update is checked before any of it applies.
     ///
     /// # Errors
@@ -174,7 +202,8 @@ impl Sender {
         sent
     }
 
-    /// Waits until everything sent so far had its latency to be repeated in.
+    /// Waits until everything given so far was sent, and had its latency to be repeated in. That of a source that waits
+    /// ([`SenderConfig::live`]) is given up when no link has carried anything for as long as the latency.
     ///
     /// # Errors
     /// [`NetError::Closed`] when the driver has ended.
@@ -206,19 +235,36 @@ pub(super) struct Running {
     payloads: mpsc::Receiver<Bytes>,
     commands: mpsc::Receiver<Command>,
     stats: Shared,
+    /// Notified when a keyframe is wanted, and how often it was.
+    wanted: (Arc<Notify>, u64),
     pub(super) config: SenderConfig,
     pub(super) bond: bond::Sender,
     pub(super) tunnels: Tunnels,
+    pub(super) groups: Groups,
     pub(super) sockets: Vec<Option<LinkSockets>>,
+    /// Where the sockets of a link were bound last.
+    pub(super) addresses: Vec<Option<IpAddr>>,
     /// Places that no link has.
     pub(super) removed: Vec<bool>,
-    finishing: Vec<oneshot::Sender<()>>,
+    /// What removed links have carried, by their numbers: they may come again, with what is left of their caps.
+    pub(super) spent: BTreeMap<u32, u64>,
+    finishing: Vec<Finishing>,
+    /// Whether the handle is gone; what it gave may still wait outside.
+    leaving: bool,
+    /// Whether everything it gave was taken.
     closed: bool,
     next_stats: Instant,
-    next_reopen: Instant,
+    pub(super) next_reopen: Instant,
     inbox: Inbox,
     /// Payloads just taken.
     batch: Vec<Bytes>,
+}
+
+/// A caller that waits for what was given.
+struct Finishing {
+    /// Payloads of it that are not taken yet.
+    ahead: usize,
+    done: oneshot::Sender<()>,
 }
 
 /// What woke the driver.
@@ -231,19 +277,29 @@ enum Wake {
 }
 
 impl Running {
-    fn start(driver: SenderDriver) -> Result<Self, NetError> {
-        let SenderDriver { payloads, commands, stats, config, tunnel, pairs } = driver;
+    pub(super) fn start(driver: SenderDriver) -> Result<Self, NetError> {
+        let SenderDriver { payloads, commands, stats, wanted, config, tunnels, pairs } = driver;
         let now = Instant::now();
-        let mut bond_config =
-            BondConfig::new(config.links.iter().map(LinkConfig::bond).collect(), socket::seed());
+        let mut bond_config = BondConfig::new(config.links.iter().map(LinkConfig::bond).collect(), seed()?);
         bond_config.latency = config.latency;
         bond_config.scheduler = config.scheduler.clone();
         bond_config.cname.clone_from(&config.cname);
+        bond_config.keyframes = config.keyframes;
+        bond_config.null_packet_deletion = config.null_packet_deletion;
+        let overhead = tunnels.iter().flatten().map(tunnel::Config::overhead).max();
+        bond_config.max_payload = MAX_PAYLOAD - overhead.unwrap_or(0);
+        bond_config.live = config.live;
         let mut bond = bond::Sender::new(now, bond_config);
+        let tunnels = tunnels.map(|tunnels| seed().map(|seed| (tunnels, seed))).transpose()?;
         let mut sockets = Vec::new();
         for (link, pair) in pairs.into_iter().enumerate() {
             match pair {
-                Ok(pair) => sockets.push(Some(LinkSockets::register(pair)?)),
+                Ok(pair) => {
+                    if config.links[link].listens {
+                        bond.handle_input(now, Input::LinkError { link, error: Some(UNCALLED.to_owned()) });
+                    }
+                    sockets.push(Some(LinkSockets::register(now, pair)?));
+                }
                 Err(error) => {
                     bond.handle_input(now, Input::LinkError { link, error: Some(error) });
                     sockets.push(None);
@@ -254,12 +310,17 @@ impl Running {
             payloads,
             commands,
             stats,
-            tunnels: Tunnels::new(now, config.links.len(), tunnel.as_ref()),
+            wanted: (wanted, 0),
+            tunnels: Tunnels::new(now, &config.links, tunnels, bond.ssrc()),
+            groups: Groups::new(bond.ssrc(), &config.cname),
             removed: vec![false; config.links.len()],
+            spent: BTreeMap::new(),
             config,
             bond,
+            addresses: sockets.iter().map(|pair| pair.as_ref().and_then(LinkSockets::ip)).collect(),
             sockets,
             finishing: Vec::new(),
+            leaving: false,
             closed: false,
             next_stats: now,
             next_reopen: now + REOPEN_INTERVAL,
@@ -274,7 +335,7 @@ impl Running {
             let due = self.perform().min(self.next_stats);
             let now = Instant::now();
             self.housekeeping(now);
-            if self.closed && self.bond.is_drained(now) && self.bond.wait(now).is_zero() {
+            if self.closed && self.bond.is_drained(now) {
                 self.bond.handle_input(now, Input::Bye);
                 self.perform();
                 self.tunnels.close(now);
@@ -285,12 +346,11 @@ impl Running {
             if timer.deadline() != due || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
-            // Payloads wait outside while a quarter of the latency is already spent waiting inside.
-            let ready = !self.closed && self.bond.wait(now) < self.config.latency / 4;
+            let ready = !self.closed && self.has_room(now);
             let wake = tokio::select! {
                 biased;
                 () = timer.as_mut() => Wake::Time,
-                command = self.commands.recv(), if !self.closed => Wake::Command(command),
+                command = self.commands.recv(), if !self.leaving => Wake::Command(command),
                 () = socket::readable(&self.sockets) => Wake::Readable,
                 count = self.payloads.recv_many(&mut self.batch, BATCH), if ready => Wake::Payloads(count),
             };
@@ -301,18 +361,17 @@ impl Running {
     fn handle(&mut self, wake: Wake) {
         let now = Instant::now();
         match wake {
-            Wake::Payloads(0) | Wake::Command(None) => self.close(now),
-            Wake::Payloads(_) => {
-                for payload in self.batch.drain(..) {
-                    self.bond.handle_input(now, Input::Payload(payload));
-                }
-            }
+            Wake::Payloads(0) => (self.leaving, self.closed) = (true, true),
+            Wake::Command(None) => self.leaving = true,
+            Wake::Payloads(count) => self.take(now, count),
             Wake::Command(Some(Command::Update(update))) => self.update(now, *update),
             Wake::Command(Some(Command::Finish(done))) => {
-                self.take_pending(now);
-                self.finishing.push(done);
+                self.finishing.push(Finishing { ahead: self.payloads.len(), done });
             }
-            Wake::Readable => self.receive(now),
+            Wake::Readable => {
+                self.receive(now);
+                self.take_beside(now);
+            }
             Wake::Time => {
                 self.tunnels.timeout(now);
                 self.bond.handle_input(now, Input::Timeout);
@@ -320,16 +379,33 @@ impl Running {
         }
     }
 
-    /// The handle is gone: what it still gave is sent.
-    fn close(&mut self, now: Instant) {
-        self.take_pending(now);
-        self.closed = true;
-    }
-
-    fn take_pending(&mut self, now: Instant) {
-        while let Ok(payload) = self.payloads.try_recv() {
+    /// Gives the batch to the machine.
+    fn take(&mut self, now: Instant, count: usize) {
+        for finishing in &mut self.finishing {
+            finishing.ahead = finishing.ahead.saturating_sub(count);
+        }
+        for payload in self.batch.drain(..) {
             self.bond.handle_input(now, Input::Payload(payload));
         }
+    }
+
+    /// Takes payloads that wait, so that no flood of datagrams keeps them waiting.
+    fn take_beside(&mut self, now: Instant) {
+        if !self.has_room(now) {
+            return;
+        }
+        while self.batch.len() < BATCH
+            && let Ok(payload) = self.payloads.try_recv()
+        {
+            self.batch.push(payload);
+        }
+        self.take(now, self.batch.len());
+    }
+
+    /// Whether payloads are to be taken. Those of a source that waits do so outside, but not for ever when it is at its end.
+    fn has_room(&self, now: Instant) -> bool {
+        let ending = self.leaving || !self.finishing.is_empty();
+        self.bond.has_room(now) || ending && self.bond.gives_up(now)
     }
 
     fn update(&mut self, now: Instant, update: SenderUpdate) {
@@ -354,31 +430,36 @@ impl Running {
     }
 
     fn receive(&mut self, now: Instant) {
-        for (link, sockets) in self.sockets.iter().enumerate() {
+        let bond = &mut self.bond;
+        for (link, sockets) in self.sockets.iter_mut().enumerate() {
             let Some(sockets) = sockets else { continue };
             if self.tunnels.receive(now, link, sockets, &mut self.inbox) {
                 continue;
             }
+            let take = |data: &[u8]| bond.handle_input(now, Input::Rtcp { link, data });
+            if self.groups.receive(now, link, sockets, &mut self.inbox, take) {
+                continue;
+            }
             let Some(rtcp) = &sockets.rtcp else { continue };
             for (data, _) in self.inbox.receive(rtcp) {
-                self.bond.handle_input(now, Input::Rtcp { link, data: &data });
+                bond.handle_input(now, Input::Rtcp { link, data: &data });
             }
         }
-        let bond = &mut self.bond;
-        self.tunnels
-            .drain(&mut self.sockets, |link, data| bond.handle_input(now, Input::Rtcp { link, data }));
+        self.tunnels.drain(&mut self.sockets, |link, heard| tell(bond, now, link, heard));
     }
 
     /// Does what the machine wants; until when it wants nothing more.
     fn perform(&mut self) -> Instant {
-        let due = self.fill();
+        let now = Instant::now();
+        let due = self.fill(now);
         self.sockets.iter_mut().flatten().for_each(LinkSockets::flush);
-        due
+        if self.sockets.iter().flatten().any(LinkSockets::is_held_up) { due.min(now + HELD_UP) } else { due }
     }
 
     /// Gathers what is to be sent; until when nothing more is wanted.
-    fn fill(&mut self) -> Instant {
-        let due = self.tunnels.drain(&mut self.sockets, |_, _| {});
+    fn fill(&mut self, now: Instant) -> Instant {
+        let bond = &mut self.bond;
+        let due = self.tunnels.drain(&mut self.sockets, |link, heard| tell(bond, now, link, heard));
         loop {
             match self.bond.poll_output() {
                 Output::Rtp { link, media } => {
@@ -388,6 +469,7 @@ impl Running {
                 }
                 Output::Rtcp { link, data } => {
                     if let Some(sockets) = &mut self.sockets[link] {
+                        self.groups.sent(now, link, sockets, &data);
                         self.tunnels.send_rtcp(link, &data, sockets);
                     }
                 }
@@ -398,19 +480,42 @@ impl Running {
 
     fn housekeeping(&mut self, now: Instant) {
         if !self.finishing.is_empty() && self.bond.is_drained(now) {
-            for done in self.finishing.drain(..) {
+            for finishing in self.finishing.extract_if(.., |finishing| finishing.ahead == 0) {
                 // A caller that no longer waits is no failure.
-                let _ = done.send(());
+                let _ = finishing.done.send(());
             }
         }
         if now >= self.next_stats {
             self.next_stats = now + STATS_INTERVAL;
+            (0..self.sockets.len()).for_each(|link| self.settle(now, link));
             let stats = self.bond.stats(now);
+            if std::mem::replace(&mut self.wanted.1, stats.keyframe_requests) < stats.keyframe_requests {
+                self.wanted.0.notify_one();
+            }
+            self.mend(now, &stats);
             if now >= self.next_reopen {
                 self.next_reopen = now + REOPEN_INTERVAL;
                 self.reopen(now, &stats);
             }
-            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = (stats, self.tunnels.counters());
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) =
+                (stats, self.tunnels.counters(), self.groups.stats(now));
         }
+    }
+}
+
+/// Tells the bond what a tunnel has to say.
+fn tell(bond: &mut bond::Sender, now: Instant, link: usize, heard: Heard<'_>) {
+    match heard {
+        Heard::Rtcp(data) => bond.handle_input(now, Input::Rtcp { link, data }),
+        Heard::Called(receiver) => {
+            tracing::info!(link, %receiver, "called");
+            bond.handle_input(now, Input::Readdress { link });
+            bond.handle_input(now, Input::LinkError { link, error: None });
+        }
+        Heard::Left(why) => {
+            tracing::info!(link, "the receiver has left");
+            bond.handle_input(now, Input::LinkError { link, error: Some(why.to_owned()) });
+        }
+        Heard::Back => bond.handle_input(now, Input::LinkError { link, error: None }),
     }
 }

@@ -1,25 +1,26 @@
 //! Socket pairs: opening, and reading and writing without waiting.
 #![expect(clippy::disallowed_types, reason = "this is where the sockets are")]
 
-use std::collections::hash_map::RandomState;
 use std::future::poll_fn;
-use std::hash::BuildHasher;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::channel::Channel;
 use super::config::{LinkConfig, Profile};
 use super::error::NetError;
+use super::multicast;
 
 /// Longest latency that can be configured.
 pub(super) const MAX_LATENCY: Duration = Duration::from_secs(60);
 /// Asked of the kernel for each direction; it gives what `net.core.{r,w}mem_max` allow.
 /// 4 MiB hold 300 ms of 100 Mbit/s.
 const BUFFER_BYTES: usize = 4 << 20;
+/// Sockets that break sooner than that are not opened anew before: what breaks them has not passed.
+const LEAST_AGE: Duration = Duration::from_secs(2);
 /// How often a port pair chosen by the system is tried for.
 const PAIR_ATTEMPTS: usize = 64;
 
@@ -28,9 +29,11 @@ const PAIR_ATTEMPTS: usize = 64;
 pub(super) struct Pair {
     pub(super) rtp: UdpSocket,
     pub(super) rtcp: Option<UdpSocket>,
+    /// Where receivers answer, if the link leads to a group: RTCP is sent there too.
+    pub(super) group: Option<(UdpSocket, SocketAddr)>,
 }
 
-fn open(addr: SocketAddr) -> io::Result<Socket> {
+pub(super) fn open(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     // The kernel cuts what it does not allow; a smaller buffer is no reason to fail.
@@ -40,27 +43,47 @@ fn open(addr: SocketAddr) -> io::Result<Socket> {
 }
 
 /// Opens the sockets of a sender's link, bound as it says and connected to the receiver, so that only the
-/// receiver is heard and the kernel's errors come back.
+/// receiver is heard and the kernel's errors come back; one that listens is connected to nobody.
 pub(super) fn connect(link: &LinkConfig, profile: Profile) -> io::Result<Pair> {
-    if profile == Profile::Main {
-        return Ok(Pair { rtp: connect_one(link, link.remote)?, rtcp: None });
+    if link.listens {
+        let socket = open(link.remote)?;
+        multicast::go_by(&socket, link)?;
+        socket.bind(&link.remote.into())?;
+        return Ok(Pair { rtp: socket.into(), rtcp: None, group: None });
     }
-    let rtcp_port = link.remote.port().checked_add(1).ok_or(io::ErrorKind::InvalidInput)?;
-    let mut rtcp_remote = link.remote;
-    rtcp_remote.set_port(rtcp_port);
-    Ok(Pair { rtp: connect_one(link, link.remote)?, rtcp: Some(connect_one(link, rtcp_remote)?) })
+    if profile == Profile::Main {
+        return Ok(Pair { rtp: connect_one(link, link.remote)?, rtcp: None, group: None });
+    }
+    if link.remote.ip().is_multicast() {
+        return multicast::send(link);
+    }
+    let rtcp = connect_one(link, above(link.remote)?)?;
+    Ok(Pair { rtp: connect_one(link, link.remote)?, rtcp: Some(rtcp), group: None })
 }
 
-fn connect_one(link: &LinkConfig, remote: SocketAddr) -> io::Result<UdpSocket> {
+/// The address of RTCP for one of RTP.
+pub(super) fn above(mut addr: SocketAddr) -> io::Result<SocketAddr> {
+    addr.set_port(addr.port().checked_add(1).ok_or(io::ErrorKind::InvalidInput)?);
+    Ok(addr)
+}
+
+/// All addresses of this machine, of the family of `addr`.
+pub(super) fn unspecified(addr: SocketAddr) -> IpAddr {
+    if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+pub(super) fn connect_one(link: &LinkConfig, remote: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(remote)?;
-    if let Some(interface) = &link.interface {
-        socket.bind_device(Some(interface.as_bytes()))?;
-    }
-    let any =
-        if remote.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
-    socket.bind(&SocketAddr::new(link.source.unwrap_or(any), 0).into())?;
+    multicast::go_by(&socket, link)?;
+    socket.bind(&SocketAddr::new(link.source.unwrap_or(unspecified(remote)), 0).into())?;
     socket.connect(&remote.into())?;
     Ok(socket.into())
+}
+
+/// From where the system would have a link go now.
+pub(super) fn source(link: &LinkConfig) -> io::Result<IpAddr> {
+    let socket = connect_one(link, link.remote)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 /// Opens the sockets of a receiver: `addr` and the port above, or any such pair when the port is 0.
@@ -79,7 +102,7 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<Pair> {
             above.set_port(above.port() + 1);
             let socket = open(above)?;
             if socket.bind(&above.into()).is_ok() {
-                return Ok(Pair { rtp, rtcp: Some(socket.into()) });
+                return Ok(Pair { rtp, rtcp: Some(socket.into()), group: None });
             }
         }
         refused.push(rtp);
@@ -88,18 +111,12 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<Pair> {
 }
 
 fn listen_at(addr: SocketAddr) -> io::Result<Pair> {
-    let mut above = addr;
-    above.set_port(addr.port().checked_add(1).ok_or(io::ErrorKind::InvalidInput)?);
+    let above = above(addr)?;
     let rtp = open(addr)?;
     rtp.bind(&addr.into())?;
     let rtcp = open(above)?;
     rtcp.bind(&above.into())?;
-    Ok(Pair { rtp: rtp.into(), rtcp: Some(rtcp.into()) })
-}
-
-/// A number nobody can guess: the standard library keys its hashers from the system's randomness.
-pub(super) fn seed() -> u64 {
-    RandomState::new().hash_one(0)
+    Ok(Pair { rtp: rtp.into(), rtcp: Some(rtcp.into()), group: None })
 }
 
 /// Whether a port can be that of RTP: even, and with one above (TR-06-1, 5.1.1).
@@ -113,18 +130,51 @@ pub(super) struct LinkSockets {
     /// RTP, or a tunnel.
     pub(super) rtp: Channel,
     pub(super) rtcp: Option<Channel>,
+    /// A sender's, where a group answers.
+    pub(super) group: Option<Channel>,
+    opened: Instant,
 }
 
 impl LinkSockets {
-    /// Gives a pair to the current runtime.
-    pub(super) fn register(pair: Pair) -> Result<Self, NetError> {
-        let rtcp = pair.rtcp.map(Channel::register).transpose()?;
-        Ok(Self { rtp: Channel::register(pair.rtp)?, rtcp })
+    /// Gives a pair that was opened just `now` to the current runtime.
+    pub(super) fn register(now: Instant, pair: Pair) -> Result<Self, NetError> {
+        let mut rtcp = pair.rtcp.map(Channel::register).transpose()?;
+        let group = pair.group.map(|(socket, addr)| {
+            rtcp = rtcp.take().map(|rtcp| rtcp.aimed_at(addr));
+            Channel::register(socket)
+        });
+        Ok(Self { rtp: Channel::register(pair.rtp)?, group: group.transpose()?, rtcp, opened: now })
     }
 
-    /// Whether a send failed in a way that does not pass by itself.
-    pub(super) fn is_broken(&self) -> bool {
-        self.rtp.is_broken() || self.rtcp.as_ref().is_some_and(Channel::is_broken)
+    /// Whether a send failed in a way that does not pass by itself, and it is time to open others in their place.
+    pub(super) fn is_to_be_mended(&self, now: Instant) -> bool {
+        let broken = self.rtp.is_broken() || self.rtcp.as_ref().is_some_and(Channel::is_broken);
+        broken && now >= self.opened + LEAST_AGE
+    }
+
+    /// When they were opened.
+    #[cfg(test)]
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Where RTP is sent from.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        self.rtp.local_addr().ok().map(|addr| addr.ip())
+    }
+
+    fn channels(&self) -> impl Iterator<Item = &Channel> {
+        [Some(&self.rtp), self.rtcp.as_ref(), self.group.as_ref()].into_iter().flatten()
+    }
+
+    /// Datagrams that the system did not take.
+    pub(super) fn refused(&self) -> u64 {
+        self.channels().map(Channel::refused).sum()
+    }
+
+    /// Bytes of IP that went and came since this was last asked.
+    pub(super) fn take_carried(&self) -> u64 {
+        self.channels().map(Channel::take_carried).sum()
     }
 
     /// Sends what was gathered.
@@ -134,13 +184,19 @@ impl LinkSockets {
             rtcp.flush();
         }
     }
+
+    /// Whether some of it waits for the system.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.rtp.is_held_up() || self.rtcp.as_ref().is_some_and(Channel::is_held_up)
+    }
 }
 
-/// Waits until a connected pair's socket for RTCP can be read.
+/// Waits until one of a sender's sockets for RTCP, or for tunnels, can be read.
 pub(super) async fn readable(pairs: &[Option<LinkSockets>]) {
     poll_fn(|cx| {
         let any = pairs.iter().flatten().fold(false, |any, pair| {
-            pair.rtcp.as_ref().unwrap_or(&pair.rtp).poll_readable(cx).is_ready() | any
+            let group = pair.group.as_ref().is_some_and(|group| group.poll_readable(cx).is_ready());
+            pair.rtcp.as_ref().unwrap_or(&pair.rtp).poll_readable(cx).is_ready() | group | any
         });
         if any { Poll::Ready(()) } else { Poll::Pending }
     })

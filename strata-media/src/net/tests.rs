@@ -4,7 +4,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::bond::{Mode, SchedulerParams};
+use crate::bond::{BondStats, Mode, SchedulerParams};
+
+/// Longer than this process is held up.
+const LATENCY: Duration = Duration::from_secs(1);
 
 fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -12,7 +15,7 @@ fn loopback() -> SocketAddr {
 
 fn receiving(binds: usize) -> (Receiver, ReceiverDriver) {
     let mut config = ReceiverConfig::new(vec![loopback(); binds]);
-    config.latency = Duration::from_millis(100);
+    config.latency = LATENCY;
     receiver(config).unwrap()
 }
 
@@ -23,7 +26,7 @@ async fn a_stream_over_two_links_arrives_in_order() {
     let remotes = received.local_addrs().iter().enumerate();
     let links = remotes.map(|(id, &remote)| LinkConfig::new(id as u32, remote)).collect();
     let mut config = SenderConfig::new(links);
-    config.latency = Duration::from_millis(100);
+    config.latency = LATENCY;
     let (handle, driver) = sender(config).unwrap();
     let sending = tokio::spawn(driver.run());
     for i in 0..500u32 {
@@ -51,7 +54,7 @@ fn psk(secret: &str) -> Option<Psk> {
 async fn send_by_tunnels(remotes: &[SocketAddr], psk: Option<Psk>) -> Sender {
     let links = remotes.iter().enumerate().map(|(id, &remote)| LinkConfig::new(id as u32, remote)).collect();
     let mut config = SenderConfig::new(links);
-    config.latency = Duration::from_millis(100);
+    config.latency = LATENCY;
     (config.profile, config.psk) = (Profile::Main, psk);
     let (handle, driver) = sender(config).unwrap();
     tokio::spawn(driver.run());
@@ -66,7 +69,7 @@ async fn send_by_tunnels(remotes: &[SocketAddr], psk: Option<Psk>) -> Sender {
 async fn tunnels_are_recognized_and_carry_a_stream_over_two_links() {
     for psk in [None, psk("secret")] {
         let mut config = ReceiverConfig::new(vec![loopback(); 2]);
-        (config.latency, config.psk) = (Duration::from_millis(100), psk.clone());
+        (config.latency, config.psk) = (LATENCY, psk.clone());
         let (mut received, driver) = receiver(config).unwrap();
         tokio::spawn(driver.run());
         let handle = send_by_tunnels(received.local_addrs(), psk).await;
@@ -87,7 +90,7 @@ async fn tunnels_are_recognized_and_carry_a_stream_over_two_links() {
 #[tokio::test]
 async fn with_a_key_nothing_else_is_taken() {
     let mut config = ReceiverConfig::new(vec![loopback()]);
-    (config.latency, config.psk) = (Duration::from_millis(100), psk("secret"));
+    (config.latency, config.psk) = (LATENCY, psk("secret"));
     let (mut received, driver) = receiver(config).unwrap();
     tokio::spawn(driver.run());
     let addrs = received.local_addrs().to_vec();
@@ -166,6 +169,7 @@ fn what_only_the_main_profile_knows_is_refused_without_it() {
         refused(|c| c.null_packet_deletion = true).starts_with("invalid null_packet_deletion: only with")
     );
     assert!(refused(|c| c.sequence_extension = true).starts_with("invalid sequence_extension: only with"));
+    assert!(refused(|c| c.full_datagrams = true).starts_with("invalid full_datagrams: only with"));
     assert!(
         refused(|c| c.credentials = Credentials::new("name", "password"))
             .starts_with("invalid credentials: only")
@@ -221,7 +225,9 @@ async fn a_listener_serves_several_senders() {
         let links = (0..links).map(|id| LinkConfig::new(id as u32, addrs[id])).collect();
         let mut config = SenderConfig::new(links);
         config.latency = Duration::from_millis(1000);
-        config.profile = if index == 2 { Profile::Main } else { Profile::Simple };
+        if index == 2 {
+            config = config.with_virtual_port(2000);
+        }
         let (handle, driver) = sender(config).unwrap();
         tokio::spawn(driver.run());
         for number in 0..100 {
@@ -245,11 +251,52 @@ async fn a_listener_serves_several_senders() {
     drop(senders);
     for (expected, (index, mut accepted)) in seen.into_iter().enumerate() {
         assert_eq!(usize::from(index), expected);
+        assert_eq!(accepted.virtual_port, (expected == 2).then_some(2000));
         assert!(accepted.receiver.recv().await.is_none(), "the sender said goodbye");
         assert_eq!(accepted.receiver.stats().ssrc, Some(accepted.ssrc));
     }
+    // What is of nobody is told.
+    #[expect(clippy::disallowed_types, reason = "nothing here would send that")]
+    let stranger = tokio::net::UdpSocket::bind(loopback()).await.unwrap();
+    stranger.send_to(&[0x80, 0, 1], listener.local_addrs()[0]).await.unwrap();
+    while listener.stats().rejected_datagrams == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(listener.stats().tunnel.crowded, 0);
     let error = super::listener(ReceiverConfig::new(vec![loopback()]), 0).unwrap_err();
     assert!(error.to_string().starts_with("invalid max_streams: 0 streams, 1 to 256"), "{error}");
+}
+
+/// Of two streams at the same ports, one is wanted a keyframe of.
+#[tokio::test]
+async fn a_wish_for_a_keyframe_reaches_the_sender_of_its_stream() {
+    let mut config = ReceiverConfig::new(vec![loopback()]);
+    config.latency = LATENCY;
+    let (mut listener, driver) = listener(config, 2).unwrap();
+    tokio::spawn(driver.run());
+    let payload = || Bytes::from_static(&[0x47; 188]);
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut config = SenderConfig::new(vec![LinkConfig::new(0, listener.local_addrs()[0])]);
+        (config.latency, config.keyframes) = (LATENCY, true);
+        let (handle, driver) = sender(config).unwrap();
+        tokio::spawn(driver.run());
+        handle.send(payload()).await.unwrap();
+        handle.send(payload()).await.unwrap();
+        streams.push((handle, listener.accept().await.unwrap().receiver));
+    }
+    let [(other, _), (asked, receiver)] = &streams[..] else { unreachable!("two") };
+    let mut timer = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        // Not before the ends know each other.
+        receiver.request_keyframe();
+        tokio::select! {
+            () = asked.keyframe_wanted() => break,
+            _ = timer.tick() => asked.send(payload()).await.unwrap(),
+        }
+    }
+    assert!(asked.stats().keyframe_requests > 0);
+    assert_eq!(other.stats().keyframe_requests, 0);
 }
 
 /// Sends and receives until the sender's statistics are as wanted; everything arrives in order, without a gap.
@@ -278,7 +325,8 @@ async fn links_come_go_and_move_while_the_stream_runs() {
         let addrs = received.local_addrs().to_vec();
         let mut config = SenderConfig::new(vec![LinkConfig::new(4, addrs[0])]);
         (config.profile, config.latency) = (profile, Duration::from_millis(50));
-        let (handle, driver) = sender(config).unwrap();
+        // However long this process stands still, nothing that is given is given up.
+        let (handle, driver) = sender(config.with_waiting_source()).unwrap();
         tokio::spawn(driver.run());
         let change = |links: Vec<LinkConfig>, remove: Vec<u32>| {
             handle.update(SenderUpdate { links, remove, ..SenderUpdate::default() }).unwrap();
@@ -300,9 +348,80 @@ async fn links_come_go_and_move_while_the_stream_runs() {
         })
         .await;
         assert!(handle.stats().links[0].error.as_ref().unwrap().contains("No such device"));
-        assert!(received.stats().paths[2].packets > 0, "{:?}", received.stats());
+        // The receiver's statistics are up to 100 ms older.
+        while received.stats().paths[2].packets == 0 {
+            tokio::task::yield_now().await;
+        }
         handle.finish().await.unwrap();
     }
+}
+
+/// With a first sender's count too, and a stream that goes on by another link meanwhile.
+#[tokio::test]
+async fn a_link_that_comes_again_has_what_is_left_of_its_cap() {
+    let mut config = ReceiverConfig::new(vec![loopback(); 2]);
+    config.latency = Duration::from_millis(50);
+    let (mut received, driver) = receiver(config).unwrap();
+    tokio::spawn(driver.run());
+    let addrs = received.local_addrs().to_vec();
+    let mut capped = LinkConfig::new(7, addrs[1]);
+    (capped.cap_bytes, capped.spent_bytes) = (Some(1 << 30), 5_000_000);
+    let mut config = SenderConfig::new(vec![LinkConfig::new(4, addrs[0]), capped.clone()]);
+    config.latency = Duration::from_millis(50);
+    let (handle, driver) = sender(config.with_waiting_source()).unwrap();
+    tokio::spawn(driver.run());
+    let spent = |stats: &BondStats| stats.links.iter().find(|link| link.id == 7).map(|link| link.spent_bytes);
+    let mut next = 0;
+    stream_until(&handle, &mut received, &mut next, |stats| spent(stats) > Some(5_010_000)).await;
+    let before = spent(&handle.stats()).unwrap();
+    handle.update(SenderUpdate { remove: vec![7], ..SenderUpdate::default() }).unwrap();
+    stream_until(&handle, &mut received, &mut next, |stats| spent(stats).is_none()).await;
+    capped.spent_bytes = 0;
+    handle.update(SenderUpdate { links: vec![capped], ..SenderUpdate::default() }).unwrap();
+    stream_until(&handle, &mut received, &mut next, |stats| spent(stats).is_some()).await;
+    assert!(spent(&handle.stats()).unwrap() >= before);
+    handle.finish().await.unwrap();
+}
+
+/// All that comes from a link, and of what it gets so many datagrams as were sent to it, as their bytes are billed.
+async fn is_billed(ip: std::net::IpAddr, headers: u64, profile: Profile, psk: Option<Psk>) {
+    #[expect(clippy::disallowed_types, reason = "nothing here would count that")]
+    let peer = tokio::net::UdpSocket::bind((ip, 0)).await.unwrap();
+    let mut config =
+        SenderConfig::new(vec![LinkConfig::new(0, peer.local_addr().unwrap()).with_cap(1 << 30)]);
+    (config.profile, config.psk) = (profile, psk);
+    let (handle, driver) = sender(config).unwrap();
+    tokio::spawn(driver.run());
+    let (mut buffer, mut sent, mut totals) = ([0; 2048], 0, vec![0]);
+    let mut timer = tokio::time::interval(Duration::from_millis(5));
+    let noise = [0; 100];
+    // Statistics are those of a moment, between two datagrams.
+    loop {
+        tokio::select! {
+            taken = peer.recv_from(&mut buffer) => {
+                let (len, from) = taken.unwrap();
+                totals.push(totals.last().unwrap() + len as u64 + headers);
+                if sent < 5 {
+                    peer.send_to(&noise, from).await.unwrap();
+                    sent += 1;
+                }
+            }
+            _ = timer.tick() => handle.send(Bytes::from_static(&[0x47; 188])).await.unwrap(),
+        }
+        let back = 5 * (noise.len() as u64 + headers);
+        let spent = handle.stats().links[0].spent_bytes;
+        if totals.len() > 50
+            && spent.checked_sub(back).is_some_and(|spent| spent > 0 && totals.contains(&spent))
+        {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_link_carries_is_counted_as_it_is_billed() {
+    is_billed([127, 0, 0, 1].into(), 28, Profile::Main, None).await;
+    is_billed(std::net::Ipv6Addr::LOCALHOST.into(), 48, Profile::Main, psk("secret")).await;
 }
 
 #[tokio::test]
@@ -362,4 +481,70 @@ async fn only_who_knows_the_password_is_let_in() {
     let packet = received.recv().await.unwrap();
     assert_eq!((packet.payload.as_ref(), packet.lost_before), (&b"right"[..], 0));
     assert!(received.stats().tunnel.unauthenticated > 0, "{:?}", received.stats().tunnel);
+}
+
+/// A receiver says goodbye: its link rests at once, and is there again when it speaks.
+#[tokio::test]
+#[expect(clippy::disallowed_types, reason = "its peer is a test")]
+async fn a_receiver_that_leaves_is_sent_nothing() {
+    use crate::rist::rtcp::Writer;
+    use crate::rist::tunnel::{Config, Input, Output, Role, Session};
+    use tokio::net::UdpSocket;
+
+    let socket = UdpSocket::bind(loopback()).await.unwrap();
+    let link = LinkConfig::new(0, socket.local_addr().unwrap());
+    let mut config = SenderConfig::new(vec![link]);
+    config.profile = Profile::Main;
+    let (handle, driver) = sender(config).unwrap();
+    tokio::spawn(driver.run());
+    let mut buffer = [0; 2048];
+    let (_, from) = socket.recv_from(&mut buffer).await.unwrap();
+    let now = tokio::time::Instant::now().into_std();
+    let mut writer = Writer::new();
+    writer.receiver_report(2, None);
+    writer.source_description(2, "test");
+    let mut report = Vec::new();
+    let mut server = Session::new(now, &Config::default(), Role::Server, 1);
+    server.rtcp(&writer.finish(), &mut report);
+    let mut farewells = Vec::new();
+    server.handle_input(now, Input::Close);
+    while let Output::Transmit(datagram) = server.poll_output() {
+        farewells.push(datagram);
+    }
+    for (datagrams, error) in
+        [(vec![report.clone()], None), (farewells, Some(links::LEFT)), (vec![report], None)]
+    {
+        for datagram in datagrams {
+            socket.send_to(&datagram, from).await.unwrap();
+        }
+        let heard = handle.tunnel_stats();
+        while handle.tunnel_stats() == heard || handle.stats().links[0].error.as_deref() != error {
+            socket.recv_from(&mut buffer).await.unwrap();
+        }
+    }
+}
+
+/// Media and reports alike come from the address that the link's user, or its URL, says.
+#[tokio::test]
+#[expect(clippy::disallowed_types, reason = "its peer is a test")]
+async fn a_link_sends_from_its_source() {
+    for by_url in [false, true] {
+        let socket = tokio::net::UdpSocket::bind(loopback()).await.unwrap();
+        let to = socket.local_addr().unwrap();
+        let source = [127, 55, 0, 9].into();
+        let config = if by_url {
+            let urls: RistUrls = format!("rist://{to}?source={source}").parse().unwrap();
+            urls.sender().unwrap().with_profile(Profile::Main)
+        } else {
+            let link = LinkConfig { source: Some(source), ..LinkConfig::new(0, to) };
+            SenderConfig::new(vec![link]).with_profile(Profile::Main)
+        };
+        let (handle, driver) = sender(config).unwrap();
+        tokio::spawn(driver.run());
+        handle.send(Bytes::from_static(b"payload")).await.unwrap();
+        for _ in 0..3 {
+            let (_, from) = socket.recv_from(&mut [0; 2048]).await.unwrap();
+            assert_eq!(from.ip(), source, "by its URL: {by_url}");
+        }
+    }
 }

@@ -46,15 +46,7 @@ impl SendConfig {
         if self.framerate.is_some_and(|n| !(1..=240).contains(&n)) {
             return bad("framerate", "expected 1 to 240 pictures per second");
         }
-        if !(50..=200_000).contains(&self.encoder.bitrate_kbps) {
-            return bad("encoder.bitrate_kbps", "expected 50 to 200000 kbit/s");
-        }
-        if self.encoder.min_bitrate_kbps.is_some_and(|least| least > self.encoder.bitrate_kbps) {
-            return bad("encoder.min_bitrate_kbps", "expected no more than encoder.bitrate_kbps");
-        }
-        if self.encoder.keyint_max == Some(0) {
-            return bad("encoder.keyint_max", "expected at least 1 picture");
-        }
+        self.encoder.check()?;
         match &self.source {
             Source::File { passthrough: true, .. }
                 if self.resolution.is_some() || self.framerate.is_some() =>
@@ -123,6 +115,8 @@ pub struct Encoder {
     pub adaptive: bool,
     /// The least video bitrate, kbit/s, as long as the links can carry that; a tenth of `bitrate_kbps` when absent.
     pub min_bitrate_kbps: Option<u32>,
+    /// How fast the bitrate rises again: percent of `bitrate_kbps` per second, 1 to 1000; it falls at once.
+    pub ramp_percent: u32,
     /// Encode without looking ahead, for the least delay.
     pub zerolatency: bool,
     /// Most pictures between two keyframes; two seconds of them when absent.
@@ -138,10 +132,55 @@ impl Default for Encoder {
             bitrate_kbps: 4000,
             adaptive: true,
             min_bitrate_kbps: None,
+            ramp_percent: 10,
             zerolatency: true,
             keyint_max: None,
             hardware: true,
         }
+    }
+}
+
+/// What changes in a running encoder; absent fields stay as they are. Without effect on pictures that pass through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EncoderUpdate {
+    /// [`Encoder::bitrate_kbps`], from the next picture on.
+    pub bitrate_kbps: Option<u32>,
+    /// [`Encoder::adaptive`].
+    pub adaptive: Option<bool>,
+    /// [`Encoder::min_bitrate_kbps`].
+    pub min_bitrate_kbps: Option<u32>,
+    /// [`Encoder::ramp_percent`].
+    pub ramp_percent: Option<u32>,
+}
+
+impl Encoder {
+    /// With what an update gives.
+    pub(super) fn with(&self, update: &EncoderUpdate) -> Self {
+        Self {
+            bitrate_kbps: update.bitrate_kbps.unwrap_or(self.bitrate_kbps),
+            adaptive: update.adaptive.unwrap_or(self.adaptive),
+            min_bitrate_kbps: update.min_bitrate_kbps.or(self.min_bitrate_kbps),
+            ramp_percent: update.ramp_percent.unwrap_or(self.ramp_percent),
+            ..self.clone()
+        }
+    }
+
+    /// Checks its limits, as a whole.
+    pub(super) fn check(&self) -> Result<(), PipelineError> {
+        let bad = |field, reason: &str| Err(PipelineError::Config { field, reason: reason.to_owned() });
+        if !(50..=200_000).contains(&self.bitrate_kbps) {
+            return bad("encoder.bitrate_kbps", "expected 50 to 200000 kbit/s");
+        }
+        if self.min_bitrate_kbps.is_some_and(|least| least > self.bitrate_kbps) {
+            return bad("encoder.min_bitrate_kbps", "expected no more than encoder.bitrate_kbps");
+        }
+        if !(1..=1000).contains(&self.ramp_percent) {
+            return bad("encoder.ramp_percent", "expected 1 to 1000 percent per second");
+        }
+        if self.keyint_max == Some(0) {
+            return bad("encoder.keyint_max", "expected at least 1 picture");
+        }
+        Ok(())
     }
 }
 

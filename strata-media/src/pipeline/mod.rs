@@ -63,7 +63,7 @@ pub mod probe;
 mod receive;
 mod send;
 
-pub use config::{Encoder, SendConfig, Source};
+pub use config::{Encoder, EncoderUpdate, SendConfig, Source};
 pub use error::PipelineError;
 pub use receive::{
     Output, OutputError, OutputState, OutputStats, Receive, ReceiveConfig, ReceiveDriver, ReceiveEvent,

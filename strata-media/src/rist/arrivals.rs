@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::rtcp::{MAX_OFFSET, Run};
+use super::rtcp::{MAX_OFFSET, Runs};
 
-/// Time between two reports: a fraction of any round trip that matters, at 3 % of a stream of 2 Mbit/s.
+/// Time between two reports, as long as there is room for them ([`super::share`]): a fraction of any round trip that matters.
 const INTERVAL: Duration = Duration::from_millis(25);
-/// With fewer bytes than this to report, it takes longer, so that reports stay below 5 % of the media (TR-06-1,
-/// 5.2.1): they have about 60 bytes.
+/// With fewer bytes than this to report, it takes longer: they have about 60 bytes themselves.
 const ENOUGH: usize = 1200;
 const LONG_INTERVAL: Duration = Duration::from_millis(90);
 /// A packet is told of in so many reports, since reports are lost too.
@@ -42,6 +41,42 @@ struct Seen {
     told: u8,
 }
 
+/// What a report tells, in memory that the next one uses again.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) runs: Runs,
+    /// Arrivals, to be sorted.
+    told: Vec<(u32, u16, Instant)>,
+}
+
+impl Report {
+    /// Leaves nothing in it.
+    pub(super) fn clear(&mut self) {
+        self.told.clear();
+        self.runs.clear();
+    }
+
+    /// Makes runs of what was gathered, to be told at `now` or less than 1/1024 s later.
+    pub(super) fn sort(&mut self, now: Instant) {
+        let Self { told, runs } = self;
+        let base = told.first().map_or(0, |&(_, sequence, _)| sequence);
+        // Sorted by distance from the oldest arrival, which is in order beyond the wrap.
+        told.sort_unstable_by_key(|&(ssrc, sequence, at)| {
+            (ssrc, sequence.wrapping_sub(base).wrapping_add(1 << 15), at)
+        });
+        for &(ssrc, sequence, at) in &*told {
+            let since = now.saturating_duration_since(at).as_nanos() * 1024 / 1_000_000_000;
+            let offset = u16::try_from(since).map_or(MAX_OFFSET, |since| since.min(MAX_OFFSET));
+            match runs.last().filter(|&(last, _)| last == ssrc).map(|(_, next)| sequence.wrapping_sub(next)) {
+                // Twice: the first arrival counts (RFC 8888, 3.1).
+                Some(u16::MAX) => {}
+                Some(gap) if gap <= MAX_GAP => runs.extend(gap, offset),
+                _ => runs.begin(ssrc, sequence, offset),
+            }
+        }
+    }
+}
+
 impl Source {
     pub(super) fn new(now: Instant, link: usize, ip: IpAddr) -> Self {
         Self { link, ip, arrivals: VecDeque::new(), due: None, unreported: 0, oldest: now, heard: now }
@@ -68,41 +103,21 @@ impl Source {
         self.due
     }
 
-    /// What is to be told now, to `now` plus less than 1/1024 s.
-    pub(super) fn report(&mut self, now: Instant) -> Vec<Run> {
-        let mut told: Vec<_> = self.arrivals.iter().map(|seen| (seen.ssrc, seen.sequence, seen.at)).collect();
-        let base = self.arrivals.front().map_or(0, |seen| seen.sequence);
-        // Sorted by distance from the oldest arrival, which is in order beyond the wrap.
-        told.sort_unstable_by_key(|&(ssrc, sequence, at)| {
-            (ssrc, sequence.wrapping_sub(base).wrapping_add(1 << 15), at)
-        });
-        let mut runs: Vec<Run> = Vec::new();
-        for (ssrc, sequence, at) in told {
-            let since = now.saturating_duration_since(at).as_nanos() * 1024 / 1_000_000_000;
-            let offset = Some(u16::try_from(since).map_or(MAX_OFFSET, |since| since.min(MAX_OFFSET)));
-            if let Some(run) = runs.last_mut().filter(|run| run.ssrc == ssrc) {
-                let next = run.first.wrapping_add(run.offsets.len() as u16);
-                let gap = sequence.wrapping_sub(next);
-                if gap == u16::MAX {
-                    // Twice: the first arrival counts (RFC 8888, 3.1).
-                    continue;
-                }
-                if gap <= MAX_GAP {
-                    run.offsets.extend(std::iter::repeat_n(None, usize::from(gap)));
-                    run.offsets.push(offset);
-                    continue;
-                }
-            }
-            runs.push(Run { ssrc, first: sequence, offsets: vec![offset] });
-        }
-        self.turn(now);
-        runs
+    /// Puts off what is due.
+    pub(super) fn wait(&mut self, until: Instant) {
+        self.due = self.due.map(|_| until);
     }
 
-    /// Counts what there is as told, and forgets what was told often enough.
-    pub(super) fn turn(&mut self, now: Instant) {
+    /// Adds what is to be told to `report`; only what was never told, if it is to be `new`.
+    pub(super) fn gather(&self, report: &mut Report, new: bool) {
+        let wanted = self.arrivals.iter().filter(|seen| !new || seen.told == 0);
+        report.told.extend(wanted.map(|seen| (seen.ssrc, seen.sequence, seen.at)));
+    }
+
+    /// Counts what there is as told `times` times, and forgets what was told often enough.
+    pub(super) fn turn(&mut self, now: Instant, times: u8) {
         for seen in &mut self.arrivals {
-            seen.told += 1;
+            seen.told += times;
         }
         self.arrivals.retain(|seen| seen.told < TIMES);
         self.unreported = 0;
@@ -114,12 +129,20 @@ impl Source {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any instant will do")]
 mod tests {
+    use super::super::rtcp::Run;
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn source(now: Instant) -> Source {
         Source::new(now, 0, IpAddr::from([10, 0, 0, 1]))
+    }
+
+    fn told<'a>(source: &Source, now: Instant, report: &'a mut Report) -> Vec<Run<'a>> {
+        report.clear();
+        source.gather(report, false);
+        report.sort(now);
+        report.runs.parts(usize::MAX).flat_map(|part| part.runs()).collect()
     }
 
     #[test]
@@ -132,11 +155,12 @@ mod tests {
         assert_eq!(source.due(), Some(now + INTERVAL));
         let at = Some(25 * 1024 / 1000);
         let expected = [
-            Run { ssrc: 2, first: 0xfffe, offsets: vec![at, None, at, at] },
-            Run { ssrc: 2, first: 9, offsets: vec![at] },
-            Run { ssrc: 3, first: 0xff00, offsets: vec![at] },
+            Run { ssrc: 2, first: 0xfffe, offsets: &[at, None, at, at] },
+            Run { ssrc: 2, first: 9, offsets: &[at] },
+            Run { ssrc: 3, first: 0xff00, offsets: &[at] },
         ];
-        assert_eq!(source.report(now + INTERVAL), expected);
+        let mut report = Report::default();
+        assert_eq!(told(&source, now + INTERVAL, &mut report), expected);
     }
 
     #[test]
@@ -144,9 +168,10 @@ mod tests {
         let now = Instant::now();
         let mut source = source(now);
         source.arrived(now, 2, 1, 100);
-        let mut reports = 0;
+        let (mut reports, mut report) = (0, Report::default());
         while let Some(due) = source.due() {
-            assert_eq!(source.report(due).len(), 1);
+            assert_eq!(told(&source, due, &mut report).len(), 1);
+            source.turn(due, 1);
             assert!(due <= now + MS * 300);
             reports += 1;
         }
@@ -156,17 +181,18 @@ mod tests {
     /// A sender would take for lost what is never told of.
     #[test]
     fn at_800_mbit_per_second_every_arrival_is_told_of_three_times() {
-        let (start, mut told) = (Instant::now(), vec![0; 16_000]);
-        let mut source = source(start);
-        for number in 0..told.len() as u16 {
+        let (start, mut times) = (Instant::now(), vec![0; 16_000]);
+        let (mut source, mut report) = (source(start), Report::default());
+        for number in 0..times.len() as u16 {
             let now = start + Duration::from_nanos(13_160) * u32::from(number);
             source.arrived(now, 2, number, 1328);
             if source.due().is_some_and(|due| due <= now) {
-                let runs = source.report(now);
-                let numbers = runs.iter().flat_map(|run| run.first..run.first + run.offsets.len() as u16);
-                numbers.for_each(|number| told[usize::from(number)] += 1);
+                let runs = told(&source, now, &mut report).into_iter();
+                let numbers = runs.flat_map(|run| run.first..run.first + run.offsets.len() as u16);
+                numbers.for_each(|number| times[usize::from(number)] += 1);
+                source.turn(now, 1);
             }
         }
-        assert_eq!(told[..8000], vec![TIMES; 8000]);
+        assert_eq!(times[..8000], vec![TIMES; 8000]);
     }
 }

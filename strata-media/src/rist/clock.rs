@@ -94,6 +94,16 @@ impl Clock {
         }
     }
 
+    /// When the first packet came, and its time stamp.
+    pub(super) fn first(&self) -> (Instant, u32) {
+        (self.reference, self.first as u32)
+    }
+
+    /// Ticks from the first packet to the newest, and from that to a time stamp.
+    pub(super) fn ticks(&self, timestamp: u32) -> (i64, i64) {
+        (self.newest - self.first, self.extend(timestamp) - self.newest)
+    }
+
     /// From now on playout moves only slowly: something was put out.
     pub(super) fn settle(&mut self, now: Instant) {
         self.slewed.get_or_insert(now);

@@ -7,6 +7,10 @@ use super::seed::Seed;
 /// Requests whose answer is waited for: at one per 20 ms, the longest round trip is 640 ms; at 100 ms, 3.2 s.
 const OUTSTANDING: usize = 32;
 
+/// An answer that comes later than this tells of a path that is of no use, or was held back on purpose: buffers of mobile networks
+/// hold seconds, and a latency is seldom longer.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// A round trip is as long as those before it when it differs by less than this part of them (one n-th): what is
 /// smoothed by an eighth follows anyway.
 const STEADY: u32 = 8;
@@ -29,11 +33,20 @@ pub(super) struct Echo {
     next: usize,
     srtt: Option<Duration>,
     steady: bool,
+    /// When the newest request was sent that was answered.
+    answered: Option<Instant>,
 }
 
 impl Echo {
     pub(super) fn new(seed: u64) -> Self {
-        Self { stamps: Seed::new(seed), outstanding: [None; OUTSTANDING], next: 0, srtt: None, steady: false }
+        Self {
+            stamps: seed.into(),
+            outstanding: [None; OUTSTANDING],
+            next: 0,
+            srtt: None,
+            steady: false,
+            answered: None,
+        }
     }
 
     /// Smoothed round-trip time.
@@ -46,6 +59,12 @@ impl Echo {
         self.steady
     }
 
+    /// When the oldest request was sent that has no answer, nor has one after it.
+    pub(super) fn unanswered(&self) -> Option<Instant> {
+        let asked = self.outstanding.iter().flatten().map(|&(_, sent_at)| sent_at);
+        asked.filter(|&sent_at| self.answered.is_some_and(|answered| sent_at > answered)).min()
+    }
+
     /// The time stamp of a request sent now.
     pub(super) fn request(&mut self, now: Instant) -> u64 {
         let stamp = self.stamps.next();
@@ -54,13 +73,17 @@ impl Echo {
         stamp
     }
 
-    /// Takes an answer; `None` when it answers no request.
+    /// Takes an answer; `None` when it answers no request, or one of long ago.
     pub(super) fn answer(&mut self, now: Instant, stamp: u64, processing_us: u32) -> Option<Sample> {
         let slot = self.outstanding.iter_mut().find(|slot| slot.is_some_and(|(s, _)| s == stamp))?;
         let (_, sent_at) = slot.take()?;
         let elapsed = now.saturating_duration_since(sent_at);
+        if elapsed > LONGEST {
+            return None;
+        }
         let rtt = elapsed.saturating_sub(Duration::from_micros(processing_us.into()));
         self.smooth(rtt);
+        self.answered = self.answered.max(Some(sent_at));
         Some(Sample { sent_at, rtt })
     }
 
@@ -88,10 +111,16 @@ mod tests {
         assert_eq!(sample, Sample { sent_at: now, rtt: Duration::from_millis(20) });
         assert_eq!(echo.answer(later, stamp, 0), None);
         assert_eq!(echo.srtt(), Some(Duration::from_millis(20)));
-        let old = echo.request(now);
+        assert_eq!(echo.unanswered(), None);
+        let old = echo.request(now + Duration::from_millis(1));
+        assert_eq!(echo.unanswered(), Some(now + Duration::from_millis(1)));
         for _ in 0..OUTSTANDING {
             echo.request(now);
         }
         assert_eq!(echo.answer(later, old, 0), None);
+        for (age, counts) in [(LONGEST, true), (LONGEST + Duration::from_millis(1), false)] {
+            let stamp = echo.request(later);
+            assert_eq!(echo.answer(later + age, stamp, 0).is_some(), counts);
+        }
     }
 }

@@ -20,6 +20,8 @@ const MAX_PACKETS: usize = 7;
 const PACKET: usize = 188;
 const LONG_PACKET: usize = 204;
 const SYNC: u8 = 0x47;
+/// A piece of memory is kept as long as any payload in it: as much as what is received is read into.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// The extension.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -105,9 +107,19 @@ impl Nulls {
     /// The payload with its null packets, filled with ones.
     #[must_use]
     pub fn restore(&self, payload: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(Self::most(payload));
+        self.restore_into(payload, &mut out);
+        out.freeze()
+    }
+
+    /// Bytes it may have then.
+    const fn most(payload: &[u8]) -> usize {
+        payload.len() + MAX_PACKETS * LONG_PACKET
+    }
+
+    fn restore_into(&self, payload: &[u8], out: &mut BytesMut) {
         let size = if self.long { LONG_PACKET } else { PACKET };
         let packets = if self.packets == 0 { MAX_PACKETS } else { usize::from(self.packets) };
-        let mut out = BytesMut::with_capacity(payload.len() + packets * size);
         let mut rest = payload;
         for place in 0..packets {
             if self.removed & (0x40 >> place) != 0 {
@@ -122,17 +134,31 @@ impl Nulls {
             }
         }
         out.extend_from_slice(rest);
-        out.freeze()
     }
 }
 
 impl Extension {
     /// The payload of the RTP packet it is of, with the null packets it was sent without.
-    pub(super) fn restored(self, packet: &Bytes, payload: Range<usize>) -> Bytes {
+    pub(super) fn restored(self, packet: &Bytes, payload: Range<usize>, memory: &mut Memory) -> Bytes {
         match self.nulls {
-            Some(nulls) => nulls.restore(&packet[payload]),
+            Some(nulls) => memory.restore(nulls, &packet[payload]),
             None => packet.slice(payload),
         }
+    }
+}
+
+/// What payloads are restored in, piece by piece: an allocation for each would be one per packet.
+#[derive(Debug, Default)]
+pub(super) struct Memory(BytesMut);
+
+impl Memory {
+    fn restore(&mut self, nulls: Nulls, payload: &[u8]) -> Bytes {
+        let most = Nulls::most(payload);
+        if self.0.capacity() < most {
+            self.0 = BytesMut::with_capacity(most.max(PIECE_BYTES));
+        }
+        nulls.restore_into(payload, &mut self.0);
+        self.0.split().freeze()
     }
 }
 

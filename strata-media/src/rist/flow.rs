@@ -6,20 +6,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::clock::Clock;
-use super::missing::{Missing, Request};
+use super::missing::{Missing, Pace, Request};
 use super::rtcp::ReportBlock;
-use super::rtp::Header;
+use super::rtp::{CLOCK_HZ, Header, PAYLOAD_TYPE_TS, RETRANSMISSION_BIT};
 use super::sequence::{ORIGIN, Sequence};
 use super::skew::Skew;
+use crate::fec::{MAX_SOURCES, Repaired};
 
 /// Numbers from the next one to be put out to the highest one received: what 16 bits tell apart, and with 32 bits 1 s of
-/// 1 Gbit/s.
+/// 1 Gbit/s. When more than half of them came and more come, the first are put out before their time.
 const MAX_WINDOW: u64 = 1 << 15;
 const MAX_LONG_WINDOW: u64 = 1 << 17;
 /// A packet further away from the highest one belongs to another source (RFC 3550, A.1, has 3000; 10 s without any
 /// link at 10 Mbit/s are 9500); where 16 bits are not all, it may be that much.
 const MAX_JUMP: u64 = 20_000;
 const MAX_LONG_JUMP: u64 = 1 << 17;
+/// A source that has sent little has not shown that anybody is there, and a gap costs memory: so much is believed of the
+/// first packet, and so much more with each (16 times 40 bytes are what a packet of its own may cost).
+const YOUNG_JUMP: u64 = 1024;
+const GROWTH: u64 = 16;
 /// A gap of more than this, and of more than ever came, is believed when a second packet lies behind it (RFC 3550, A.1).
 /// Of a source that has not sent so many, no more is believed than 16 bits can tell: a gap costs memory.
 const MAX_DROPOUT: u64 = 3000;
@@ -33,6 +38,8 @@ const MAX_LATER: Duration = Duration::from_secs(5);
 const MAX_EARLIER: Duration = Duration::from_secs(1);
 /// The part of the latency (one n-th) that packets may be out of order at most.
 const MOST_REORDER: u32 = 4;
+/// Packets put out last that are remembered once there are repair packets: two blocks of these.
+const MAX_PLAYED: usize = 2 * MAX_SOURCES;
 /// Numbers given up last, to tell late packets from duplicates.
 const MAX_GIVEN_UP: usize = 1024;
 
@@ -78,18 +85,24 @@ pub(super) struct Flow {
     head: usize,
     missing: Missing,
     given_up: VecDeque<u64>,
+    /// Packets put out last, if repair packets may ask for them.
+    played: Option<VecDeque<(u64, Held)>>,
     /// First number, and how many packets came, duplicates not counted.
     first: u64,
     came: u64,
     reported: (u64, u64),
     lost: u64,
+    /// Packets below this number are put out at once: there is no room for them.
+    hurry: u64,
+    /// Packets lost between the stream as it was before a jump and the first one of this, until that is put out.
+    skipped: u64,
     last_arrival: Instant,
     started: bool,
     /// Number of a packet behind a gap that is not believed yet.
     beyond: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held {
     payload: Bytes,
     /// Extended.
@@ -119,10 +132,13 @@ impl Flow {
             head: 0,
             missing: Missing::default(),
             given_up: VecDeque::new(),
+            played: None,
             first,
             came: 0,
             reported: (0, 0),
             lost: 0,
+            hurry: 0,
+            skipped: 0,
             last_arrival: now,
             started: false,
             beyond: None,
@@ -167,15 +183,55 @@ impl Flow {
     /// Whether a packet can be of this stream: same source, and a sequence number and a time stamp that fit.
     pub(super) fn fits(&self, now: Instant, header: &Header, sequence: Sequence) -> bool {
         let number = sequence.near(self.end());
-        let delay = self.clock.delay(now, header.timestamp);
         header.stream() == self.ssrc
             && number.abs_diff(self.end()) <= self.longest_jump()
-            && delay <= (self.latency + MAX_LATER).as_nanos() as i64
-            && delay >= -(MAX_EARLIER.as_nanos() as i64)
+            && self.is_timely(now, header.timestamp)
+    }
+
+    /// The same of a packet that was made after the first one.
+    pub(super) fn goes_on(&self, now: Instant, header: &Header, sequence: Sequence) -> bool {
+        let (_, first) = self.clock.first();
+        header.timestamp.wrapping_sub(first) as i32 >= 0 && self.fits(now, header, sequence)
+    }
+
+    fn is_timely(&self, at: Instant, timestamp: u32) -> bool {
+        let delay = self.clock.delay(at, timestamp);
+        delay <= (self.latency + MAX_LATER).as_nanos() as i64 && delay >= -(MAX_EARLIER.as_nanos() as i64)
+    }
+
+    /// Takes the place of `before`, which was put out to its end: what lies between them is lost, if they are one stream.
+    pub(super) fn follow(&mut self, before: &Self) {
+        // What was put out while it waited for its turn was refused, and so was lost with the rest.
+        self.lost = 0;
+        self.skipped = before.lost_until(self).map_or(0, |lost| lost + (self.next - self.first));
+    }
+
+    /// Packets from the end of this stream to the first one of `after`, a stream with the same source and clock; `None` when it is
+    /// another one. Numbers tell only the rest of a division; how many there were by time tells the whole. (Where 16 bits leave
+    /// a rest that [fits](Self::fits), nothing is seen of the whole: a source that paused looks alike.)
+    fn lost_until(&self, after: &Self) -> Option<u64> {
+        let (at, timestamp) = after.clock.first();
+        // What was repeated and came first is late, and what follows it early.
+        let apart = self.clock.delay(at, timestamp).unsigned_abs();
+        let is_timely = u128::from(apart) <= (self.latency + MAX_LATER).as_nanos();
+        if after.ssrc != self.ssrc || after.long != self.long || !is_timely {
+            return None;
+        }
+        let numbers: u64 = if self.long { 1 << 32 } else { 1 << 16 };
+        let rest = after.first.wrapping_sub(self.end()) % numbers;
+        let (ticks, between) = self.clock.ticks(timestamp);
+        // Of a few packets, no rate is known.
+        let packets = (self.end() - self.first) as f64 * between as f64 / ticks as f64;
+        let known = ticks >= CLOCK_HZ as i64 / 10;
+        let wraps = if known { ((packets - rest as f64) / numbers as f64).round() } else { 0.0 };
+        (wraps >= 0.0).then_some(rest + wraps as u64 * numbers)
     }
 
     fn longest_jump(&self) -> u64 {
-        if self.long && self.came >= MAX_DROPOUT { MAX_LONG_JUMP } else { MAX_JUMP }
+        if self.long && self.came >= MAX_DROPOUT {
+            return MAX_LONG_JUMP;
+        }
+        MAX_JUMP.min(YOUNG_JUMP + GROWTH * self.came)
     }
 
     /// Whether so much may be missing before a packet: more than ever came only if another one says so, too.
@@ -195,7 +251,7 @@ impl Flow {
         now: Instant,
         header: &Header,
         sequence: Sequence,
-        payload: Bytes,
+        payload: impl FnOnce() -> Bytes,
     ) -> Outcome {
         let number = sequence.near(self.end());
         let timestamp = self.clock.extend(header.timestamp);
@@ -211,9 +267,12 @@ impl Flow {
         let index = (number - self.next) as usize;
         if number >= self.end() {
             let window = if self.long { MAX_LONG_WINDOW } else { MAX_WINDOW };
-            if number - self.next >= window || !self.believes(number) {
+            // A gap makes no room: too many came to be told apart, or kept, as long as the latency.
+            let crowded = self.held >= window / 2;
+            if number - self.next >= window && !crowded || !self.believes(number) {
                 return Outcome::Overflow;
             }
+            self.hurry = self.hurry.max((number + 1).saturating_sub(window));
             self.missing.push_back(self.end()..number, now, self.reorder);
             self.slots.resize_with(index + 1, || None);
         } else if self.slots[index].is_some() {
@@ -226,7 +285,7 @@ impl Flow {
         if !header.is_retransmission() {
             self.clock.observe(now, timestamp);
         }
-        self.slots[index] = Some(Held { payload, timestamp });
+        self.slots[index] = Some(Held { payload: payload(), timestamp });
         self.head = if self.held == 0 { index } else { self.head.min(index) };
         self.held += 1;
         self.came += 1;
@@ -245,13 +304,59 @@ impl Flow {
             self.slots.push_front(None);
         }
         self.head += count;
+        self.skipped = self.skipped.saturating_sub(count as u64);
         (self.next, self.first) = (number, number);
         true
+    }
+
+    /// The number nearest to what was received that has these lower bits; of 32, those that the stream numbers packets with.
+    pub(super) fn number(&self, lower: u32) -> u64 {
+        Sequence { upper: self.long.then_some((lower >> 16) as u16), lower: lower as u16 }.near(self.end())
+    }
+
+    /// The next number to be put out, and the one after the highest received.
+    pub(super) fn window(&self) -> (u64, u64) {
+        (self.next, self.end())
+    }
+
+    /// There are repair packets: what is put out is remembered for a while.
+    pub(super) fn keep_played(&mut self) {
+        self.played.get_or_insert_default();
+    }
+
+    /// Payload and time stamp of a packet that came, put out or not yet.
+    pub(super) fn find(&self, number: u64) -> Option<(&Bytes, u32)> {
+        let held = match number.checked_sub(self.next) {
+            Some(index) => self.slots.get(usize::try_from(index).ok()?)?.as_ref()?,
+            None => {
+                let played = self.played.as_ref()?;
+                let index = played.binary_search_by_key(&number, |&(number, _)| number).ok()?;
+                &played[index].1
+            }
+        };
+        Some((&held.payload, held.timestamp as u32))
+    }
+
+    /// Takes a packet that was given back; `None` when it cannot be of this stream.
+    pub(super) fn insert_repaired(&mut self, now: Instant, repaired: Repaired) -> Option<Outcome> {
+        let Repaired { number, timestamp, payload } = repaired;
+        let sequence = Sequence { lower: number as u16, upper: self.long.then_some((number >> 16) as u16) };
+        let header = Header {
+            marker: false,
+            payload_type: PAYLOAD_TYPE_TS,
+            sequence: sequence.lower,
+            timestamp,
+            ssrc: self.ssrc | RETRANSMISSION_BIT,
+        };
+        self.fits(now, &header, sequence).then(|| self.insert(now, &header, sequence, || payload))
     }
 
     /// When the next packet is to be put out.
     pub(super) fn due(&self) -> Option<Instant> {
         let held = self.slots.get(self.head)?.as_ref()?;
+        if self.next + (self.head as u64) < self.hurry {
+            return Some(self.last_arrival);
+        }
         Some(self.clock.due(held.timestamp, self.latency))
     }
 
@@ -260,10 +365,11 @@ impl Flow {
         if self.due().is_none_or(|due| due > now) {
             return None;
         }
-        let lost_before = self.head as u64;
-        if lost_before > 0 {
-            self.give_up(lost_before);
+        let (missing, skipped) = (self.head as u64, std::mem::take(&mut self.skipped));
+        if missing > 0 {
+            self.give_up(missing);
         }
+        self.lost += skipped;
         let held = self.slots.pop_front().flatten()?;
         let sequence = self.next;
         self.next += 1;
@@ -271,9 +377,20 @@ impl Flow {
         if self.held > 0 {
             self.head = self.slots.iter().position(Option::is_some).unwrap_or(0);
         }
+        if let Some(played) = &mut self.played {
+            if played.len() == MAX_PLAYED {
+                played.pop_front();
+            }
+            played.push_back((sequence, held.clone()));
+        }
         self.started = true;
         self.clock.settle(now);
-        Some(Packet { payload: held.payload, sequence, timestamp: held.timestamp as u32, lost_before })
+        Some(Packet {
+            payload: held.payload,
+            sequence,
+            timestamp: held.timestamp as u32,
+            lost_before: missing + skipped,
+        })
     }
 
     fn give_up(&mut self, count: u64) {
@@ -305,11 +422,11 @@ impl Flow {
     pub(super) fn requests(
         &mut self,
         now: Instant,
-        retry: Duration,
+        pace: Pace,
         room: usize,
         out: &mut Vec<Request>,
     ) -> (usize, bool) {
-        self.missing.collect(now, retry, room, out)
+        self.missing.collect(now, pace, room, out)
     }
 
     /// What the receiver report says (RFC 3550, A.3).
@@ -329,5 +446,29 @@ impl Flow {
             last_report: 0,
             delay: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stranger's datagrams cost grows with their number, and so does what a stream may miss.
+    #[test]
+    fn a_young_stream_is_believed_little() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let header = |sequence| Header { marker: false, payload_type: 33, sequence, timestamp: 1, ssrc: 2 };
+        let number = |lower| Sequence { lower, upper: None };
+        let second = Duration::from_secs(1);
+        let mut flow = Flow::new(now, &header(0), number(0), second, second);
+        flow.insert(now, &header(0), number(0), Bytes::new);
+        assert!(flow.fits(now, &header(1000), number(1000)));
+        assert!(!flow.fits(now, &header(1100), number(1100)));
+        for sequence in 1..1250 {
+            flow.insert(now, &header(sequence), number(sequence), Bytes::new);
+        }
+        assert!(flow.fits(now, &header(21_000), number(21_000)));
+        assert!(!flow.fits(now, &header(21_300), number(21_300)));
     }
 }

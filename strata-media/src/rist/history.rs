@@ -18,8 +18,14 @@ pub(super) struct Entry {
     pub(super) timestamp: u32,
     /// When it was given to the sender.
     pub(super) created: Instant,
-    /// When and on which path it was last sent.
-    pub(super) last: Option<(Instant, usize)>,
+    /// When and on which path it was last sent; on none of these when that path is no more.
+    pub(super) last: Option<(Instant, Option<usize>)>,
+    /// Until when that should have arrived, as far as whoever chose the path knows.
+    pub(super) expected: Option<Instant>,
+    /// When it was last asked for.
+    pub(super) requested: Option<Instant>,
+    /// How many requests came before it could have arrived.
+    pub(super) early: u8,
     /// How often it was sent.
     pub(super) sends: u8,
     /// When the receiver said that it arrived.
@@ -32,6 +38,8 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct History {
     entries: VecDeque<Entry>,
+    /// Number of the first packet of all.
+    start: u64,
     /// Number of the next packet.
     next: u64,
     bytes: usize,
@@ -40,7 +48,8 @@ pub(super) struct History {
 impl History {
     /// An empty history whose first packet gets the number `first`.
     pub(super) fn new(first: u16) -> Self {
-        Self { entries: VecDeque::new(), next: ORIGIN + u64::from(first), bytes: 0 }
+        let start = ORIGIN + u64::from(first);
+        Self { entries: VecDeque::new(), start, next: start, bytes: 0 }
     }
 
     pub(super) fn push(&mut self, entry: Entry) -> u64 {
@@ -76,6 +85,11 @@ impl History {
         self.entries.len()
     }
 
+    /// Whether there was a packet of that number, be it kept or not.
+    pub(super) fn was_given(&self, number: u64) -> bool {
+        (self.start..self.next).contains(&number)
+    }
+
     fn first(&self) -> u64 {
         self.next - self.entries.len() as u64
     }
@@ -93,6 +107,25 @@ impl History {
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Entry> {
         let index = usize::try_from(number.checked_sub(self.first())?).ok()?;
         self.entries.get_mut(index)
+    }
+
+    /// Takes the newest packets, after the last one that arrived or is `settled`, to be given now and never sent.
+    pub(super) fn renew(
+        &mut self,
+        now: Instant,
+        timestamp: u32,
+        settled: impl Fn(Instant, Option<usize>) -> bool,
+    ) -> Vec<(u64, usize)> {
+        let is_settled =
+            |entry: &Entry| entry.arrived.is_some() || entry.last.is_some_and(|(at, path)| settled(at, path));
+        let newest = self.iter_mut().rev().take_while(|(_, entry)| !is_settled(entry));
+        let renew = |(number, entry): (u64, &mut Entry)| {
+            (entry.created, entry.timestamp) = (now, timestamp);
+            (entry.last, entry.sends, entry.asked) = (None, 0, false);
+            (entry.expected, entry.requested, entry.early) = (None, None, 0);
+            (number, entry.payload.len())
+        };
+        newest.map(renew).collect()
     }
 
     /// Every packet with its number.

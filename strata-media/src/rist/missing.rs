@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::rtcp::Loss;
 
-/// How often one packet is asked for.
-const MAX_REQUESTS: u16 = 40;
+/// How often one packet is asked for at full pace (TR-06-1, appendix B); then the way back, or the sender, is likely to
+/// be gone for longer.
+const PATIENT_REQUESTS: u16 = 7;
+/// The part of what is left of its time (one n-th) after which it is asked for again at the latest.
+const SLOWEST: u32 = 4;
+/// How often one packet is asked for, at most: with 60 s left, and 20 ms between two requests, it is 42 times.
+const MAX_REQUESTS: u16 = 48;
 /// A packet that was asked for so often is asked for by two datagrams.
 const URGENT_REQUESTS: u16 = 3;
 /// Entries in one request (TR-06-1, 5.3.2: 16 or fewer are recommended).
@@ -23,6 +28,17 @@ pub(super) struct Missing {
     earliest: Option<Instant>,
 }
 
+/// How often packets are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Time between two requests for one packet, as long as that is not hopeless: the answer had the time to come by any path.
+    pub(super) retry: Duration,
+    /// The same when there is no time for two more of them: it had the time to come by the fastest path.
+    pub(super) hurry: Duration,
+    /// How long after it was seen to be missing a packet can still come.
+    pub(super) latency: Duration,
+}
+
 #[derive(Debug)]
 struct Gap {
     number: u64,
@@ -30,6 +46,17 @@ struct Gap {
     since: Instant,
     due: Instant,
     requests: u16,
+}
+
+impl Gap {
+    /// When to ask again after a request now. The times grow at first; as they are a part of the time that is left, they
+    /// shrink again, and the last request is one whose answer comes just in time.
+    fn again(&self, now: Instant, pace: Pace) -> Instant {
+        let left = (self.since + pace.latency).saturating_duration_since(now);
+        let doublings = self.requests.saturating_sub(PATIENT_REQUESTS).min(16);
+        let least = pace.retry.min(left / 2).max(pace.hurry);
+        now + (pace.retry * (1 << doublings)).min(left / SLOWEST).max(least)
+    }
 }
 
 impl Missing {
@@ -81,11 +108,11 @@ impl Missing {
     }
 
     /// Puts what is to be asked for now into `out`, as runs, at most `room` of them; each is to be asked for again
-    /// after `retry`. Returns how many packets that is, and whether one of them was asked for several times.
+    /// at this pace. Returns how many packets that is, and whether one of them was asked for several times.
     pub(super) fn collect(
         &mut self,
         now: Instant,
-        retry: Duration,
+        pace: Pace,
         room: usize,
         out: &mut Vec<Request>,
     ) -> (usize, bool) {
@@ -106,7 +133,7 @@ impl Missing {
                 }
                 last = Some(gap.number);
                 gap.requests += 1;
-                gap.due = now + retry;
+                gap.due = gap.again(now, pace);
                 count += 1;
                 urgent |= gap.requests >= URGENT_REQUESTS;
             }
@@ -183,13 +210,14 @@ mod tests {
     fn runs_are_asked_for_when_due_and_again_after_retry() {
         let now = Instant::now();
         let (reorder, retry) = (Duration::from_millis(70), Duration::from_millis(100));
+        let pace = Pace { retry, hurry: retry, latency: Duration::from_secs(1) };
         let mut missing = Missing::default();
         missing.push_back(0xffff..0x1_0002, now, reorder);
         missing.push_back(0x1_0005..0x1_0006, now, reorder);
         let mut out = Vec::new();
-        assert_eq!(missing.collect(now, retry, 16, &mut out), (0, false));
+        assert_eq!(missing.collect(now, pace, 16, &mut out), (0, false));
         assert_eq!(missing.due(), Some(now + reorder));
-        assert_eq!(missing.collect(now + reorder, retry, 16, &mut out), (4, false));
+        assert_eq!(missing.collect(now + reorder, pace, 16, &mut out), (4, false));
         assert_eq!(losses(&out), [Loss { first: 0xffff, additional: 2 }, Loss { first: 5, additional: 0 }]);
         let long = [
             (0, vec![Loss { first: 0xffff, additional: 0 }]),
@@ -199,11 +227,56 @@ mod tests {
         assert_eq!(missing.remove(0x1_0000), Some(now));
         assert_eq!(missing.remove(0x1_0000), None);
         out.clear();
-        assert_eq!(missing.collect(now + reorder + retry, retry, 1, &mut out), (1, false));
+        assert_eq!(missing.collect(now + reorder + retry, pace, 1, &mut out), (1, false));
         assert_eq!(losses(&out), [Loss { first: 0xffff, additional: 0 }]);
         assert_eq!(missing.due(), Some(now + reorder + retry));
         missing.forget_below(0x2_0000);
         assert_eq!(missing.due(), None);
+    }
+
+    /// What is asked for in vain is asked for less often, until it is too late, and then once more in time.
+    #[test]
+    fn requests_last_as_long_as_the_latency() {
+        let retry = Duration::from_millis(20);
+        for (latency, most) in [(1000, 21), (5000, 30), (60_000, 42)] {
+            let begin = Instant::now();
+            let pace = Pace { retry, hurry: retry, latency: Duration::from_millis(latency) };
+            let mut missing = Missing::default();
+            missing.push_back(1..2, begin, Duration::ZERO);
+            let mut asked = Vec::new();
+            while let Some(due) = missing.due().filter(|&due| due < begin + pace.latency) {
+                let (count, _) = missing.collect(due, pace, 16, &mut Vec::new());
+                assert_eq!(count, 1);
+                asked.push(due - begin);
+            }
+            println!("{latency} ms: {} requests: {asked:?}", asked.len());
+            assert_eq!(asked[..7], std::array::from_fn::<_, 7, _>(|i| retry * i as u32));
+            assert!(asked.len() <= most, "{} requests", asked.len());
+            assert!(asked.iter().any(|&at| (retry..retry * 2).contains(&(pace.latency - at))), "{asked:?}");
+            let slowest = |pair: &[Duration]| pair[1] - pair[0] <= retry.max((pace.latency - pair[0]) / 4);
+            assert!(asked.windows(2).all(slowest), "{asked:?}");
+        }
+    }
+
+    /// A path whose answers would come too late does not leave a packet with one request: the other one is fast enough for more.
+    #[test]
+    fn requests_hurry_when_there_is_no_time_for_the_slowest_path() {
+        let ms = Duration::from_millis;
+        for (retry, asked) in [
+            (ms(900), vec![0, 500, 750, 875, 937, 968, 988]),
+            (ms(300), vec![0, 300, 600, 800, 900, 950, 975, 995]),
+        ] {
+            let begin = Instant::now();
+            let pace = Pace { retry, hurry: ms(20), latency: ms(1000) };
+            let mut missing = Missing::default();
+            missing.push_back(1..2, begin, Duration::ZERO);
+            let requests = std::iter::from_fn(|| {
+                let due = missing.due().filter(|&due| due < begin + pace.latency)?;
+                missing.collect(due, pace, 16, &mut Vec::new());
+                Some((due - begin).as_millis())
+            });
+            assert_eq!(requests.collect::<Vec<_>>(), asked);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! The Main Profile puts the same packets into a [`tunnel`]: [`gre`] is its wire, [`psk`] its encryption, [`extension`]
 //! what it adds to RTP.
 
+mod allowance;
 mod arrivals;
 pub mod auth;
 mod clock;
@@ -20,24 +21,38 @@ mod error;
 pub mod extension;
 mod flow;
 pub mod gre;
+#[cfg(feature = "net")]
+pub(crate) mod group;
 pub(crate) mod history;
+mod keyframe;
+mod media;
 mod missing;
+mod outbox;
+pub(crate) mod path;
 mod peers;
 pub mod psk;
 pub mod receiver;
+mod repairs;
 pub mod rtcp;
 pub mod rtp;
 pub(crate) mod seed;
 pub mod sender;
 mod sequence;
+mod share;
 mod skew;
 mod stats;
 pub mod streams;
+mod succession;
+mod taker;
 pub mod tunnel;
 
 pub use error::DecodeError;
 pub use flow::Packet;
+#[cfg(feature = "net")]
+pub use group::GroupStats;
+pub use media::Media;
 pub use receiver::{NackForm, Receiver, ReceiverConfig};
-pub use sender::{Media, Received, Sender, SenderConfig, SenderCounters};
-pub use stats::{PathStats, ReceiverStats};
+pub use seed::Seed;
+pub use sender::{Received, Sender, SenderConfig};
+pub use stats::{PathStats, ReceiverStats, SenderCounters};
 pub use streams::Streams;

@@ -73,6 +73,28 @@ pub enum AesType {
     Aes256,
 }
 
+/// RVer of the GRE header, which says where the initial counter has the sequence number of a datagram.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Rver {
+    /// In its last bytes, as TR-06-2:2020 has it, for peers that know nothing else: neighbours share most of their
+    /// keystream, and the length of the key is not told (librist 0.2.7 takes it for 128 bits, whatever it is set to).
+    Zero,
+    /// In its first bytes, as later peers have it.
+    #[default]
+    One,
+}
+
+impl Rver {
+    /// As it is written.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Zero => 0,
+            Self::One => 1,
+        }
+    }
+}
+
 /// A key: passphrase and nonce, stretched.
 pub(super) struct Key(EncryptingKey);
 

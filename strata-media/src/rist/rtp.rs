@@ -10,6 +10,8 @@ pub const PAYLOAD_TYPE_TS: u8 = 33;
 pub const CLOCK_HZ: u64 = 90_000;
 /// Bytes of a header without contributing sources and extension.
 pub const HEADER_LEN: usize = 12;
+/// Longest payload, bytes, that fits into 1500 with the headers of RTP, UDP (8) and IPv6 (40).
+pub const MAX_PAYLOAD: usize = 1500 - HEADER_LEN - 8 - 40;
 /// Lowest bit of the SSRC: set on a retransmission (TR-06-1, 5.3.3).
 pub const RETRANSMISSION_BIT: u32 = 1;
 

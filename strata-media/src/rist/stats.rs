@@ -1,8 +1,32 @@
-//! What a receiver counts.
+//! What senders and receivers count.
 
 use std::time::Duration;
 
 use super::tunnel::Counters;
+
+/// What a sender counts, since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SenderCounters {
+    /// Payloads given.
+    pub packets: u64,
+    /// Payload bytes given.
+    pub bytes: u64,
+    /// Sequence numbers asked for, each request counted.
+    pub requested: u64,
+    /// Requests not served: unknown, too old, too soon, too often, or over the allowance.
+    pub refused: u64,
+    /// RTCP datagrams that were not understood.
+    pub rejected: u64,
+    /// Requests for a keyframe, of a receiver that has answered an echo request; at most two and a half in a second.
+    pub keyframe_requests: u64,
+    /// Requests that named another stream.
+    pub foreign_requests: u64,
+    /// Echo requests that came too soon after others to be answered.
+    pub throttled_echoes: u64,
+    /// Packets told to have arrived that were never sent, or are of another stream.
+    pub unknown_arrivals: u64,
+}
 
 /// Statistics of a [receiver](super), since its start.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +40,14 @@ pub struct ReceiverStats {
     pub lost_packets: u64,
     /// Packets that came by retransmission, and in time.
     pub recovered_packets: u64,
+    /// Repair packets that came ([`crate::fec`]).
+    pub fec_packets: u64,
+    /// Packets that repair packets gave back, in time.
+    pub fec_recovered: u64,
+    /// Repair packets that were of no use: nothing of their block was lost, or too much.
+    pub fec_useless: u64,
+    /// How often a block was not made whole at once, because too much had been computed lately.
+    pub fec_throttled: u64,
     /// Packets that came more than once.
     pub duplicate_packets: u64,
     /// Packets that came after they were given up as lost.
@@ -24,7 +56,17 @@ pub struct ReceiverStats {
     pub requested_packets: u64,
     /// Datagrams that were not understood or belonged to another stream.
     pub rejected_datagrams: u64,
-    /// Packets given up because the consumer or the buffer had no room.
+    /// Datagrams of RTCP, of who has not shown to belong to the stream: they are asked for nothing, and told nothing. Not counted in
+    /// multicast groups, where other members speak, too.
+    pub unproven_datagrams: u64,
+    /// The same of addresses there was no room for.
+    pub crowded_datagrams: u64,
+    /// Echo requests that came too soon after others to be answered.
+    pub throttled_echoes: u64,
+    /// Datagrams to senders, of RTCP or of tunnels, that the system did not take; counted by who has the sockets.
+    pub refused_datagrams: u64,
+    /// Packets given up because the consumer or the buffer had no room. (With more in the latency than can be told apart, the buffer
+    /// puts the first ones out before their time.)
     pub overflowed_packets: u64,
     /// How often another source was taken up: a new SSRC, or a jump of sequence or time.
     pub restarts: u64,

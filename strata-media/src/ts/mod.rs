@@ -8,11 +8,13 @@
 //! Tables (ISO/IEC 13818-1, 2.4.4) are read as they come; nothing needs to be told beforehand. Checksums are not looked at: a
 //! table that is wrong makes a priority wrong, and nothing else. Work per byte is constant, and memory bounded.
 
+mod clock;
 mod nal;
 mod section;
 
 use std::collections::BTreeMap;
 
+pub use clock::{CLOCK_PERIOD, CLOCK_RATE, ClockReader};
 use nal::{Codec, Units};
 use section::Section;
 
@@ -61,8 +63,8 @@ struct Packet<'a> {
     /// A section or PES packet begins in it.
     starts: bool,
     scrambled: bool,
-    /// Decoding can start here, it says.
-    random_access: bool,
+    /// Its adaptation field, from the flags on.
+    field: &'a [u8],
     payload: &'a [u8],
 }
 
@@ -76,12 +78,7 @@ impl Classifier {
     /// Takes the next payload: whole packets of 188 bytes, or 204 with room for error correction. Of any other nothing is
     /// known.
     pub fn classify(&mut self, payload: &[u8]) -> Priority {
-        let size = if payload.len().is_multiple_of(PACKET) { PACKET } else { PACKET_WITH_FEC };
-        if !payload.len().is_multiple_of(size) {
-            return Priority::Normal;
-        }
-        let packets = payload.chunks_exact(size).filter_map(|packet| Packet::parse(&packet[..PACKET]));
-        packets.map(|packet| self.packet(&packet)).max().unwrap_or_default()
+        packets(payload).map(|packet| self.packet(&packet)).max().unwrap_or_default()
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Priority {
@@ -101,9 +98,9 @@ impl Classifier {
             None => false,
             Some(Content::Audio) => return Priority::Audio,
             Some(Content::Units(units)) if !packet.scrambled => units.push(packet.starts, packet.payload),
-            Some(Content::Units(_)) => packet.random_access,
+            Some(Content::Units(_)) => packet.random_access(),
             Some(Content::Pictures(start)) => {
-                *start = if packet.starts { packet.random_access } else { *start };
+                *start = if packet.starts { packet.random_access() } else { *start };
                 *start
             }
         };
@@ -156,6 +153,13 @@ impl Content {
     }
 }
 
+/// The packets of a payload that has whole ones.
+fn packets(payload: &[u8]) -> impl Iterator<Item = Packet<'_>> {
+    let size = if payload.len().is_multiple_of(PACKET) { PACKET } else { PACKET_WITH_FEC };
+    let whole = if payload.len().is_multiple_of(size) { payload } else { &[] };
+    whole.chunks_exact(size).filter_map(|packet| Packet::parse(&packet[..PACKET]))
+}
+
 impl<'a> Packet<'a> {
     fn parse(packet: &'a [u8]) -> Option<Self> {
         let broken = packet[1] & 0x80 != 0;
@@ -164,15 +168,27 @@ impl<'a> Packet<'a> {
         }
         let (has_field, has_payload) = (packet[3] & 0x20 != 0, packet[3] & 0x10 != 0);
         let field = if has_field { 1 + usize::from(packet[4]) } else { 0 };
-        let random_access = field > 1 && packet[5] & 0x40 != 0;
         let payload = packet.get(4 + field..).filter(|_| has_payload).unwrap_or_default();
         Some(Self {
             pid: u16::from_be_bytes([packet[1] & 0x1f, packet[2]]),
             starts: packet[1] & 0x40 != 0,
             scrambled: packet[3] & 0xc0 != 0,
-            random_access,
+            field: packet.get(5..4 + field).unwrap_or_default(),
             payload,
         })
+    }
+
+    /// Decoding can start here, it says.
+    fn random_access(&self) -> bool {
+        self.field.first().is_some_and(|flags| flags & 0x40 != 0)
+    }
+
+    /// What it says of its program's clock: 33 bits of a 300th of the rate, and 9 bits of the rate.
+    fn clock(&self) -> Option<u64> {
+        let &[flags, a, b, c, d, e, f, ..] = self.field else { return None };
+        let base = (u64::from(u32::from_be_bytes([a, b, c, d])) << 1) | u64::from(e >> 7);
+        let extension = u64::from(u16::from_be_bytes([e & 1, f]));
+        (flags & 0x10 != 0).then_some((base * 300 + extension) % CLOCK_PERIOD)
     }
 }
 

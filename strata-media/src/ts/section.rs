@@ -8,6 +8,8 @@ const PMT: u8 = 2;
 /// Bytes of header, and of the checksum at the end.
 const HEADER: usize = 8;
 const CHECKSUM: usize = 4;
+/// Of null packets, and of a clock that no program has.
+const NO_PID: u16 = 0x1fff;
 
 /// The section of one PID that is under way.
 #[derive(Debug, Default)]
@@ -61,6 +63,12 @@ pub(super) fn programs(section: &[u8]) -> impl Iterator<Item = u16> {
     let entries = entries(section, PAT, HEADER).chunks_exact(4);
     // Program 0 is the network's own table.
     entries.filter(|entry| entry[..2] != [0, 0]).map(|entry| pid(entry[2], entry[3]))
+}
+
+/// PID that the clock of a PMT's program is told by, if one does.
+pub(super) fn clock(section: &[u8]) -> Option<u16> {
+    let &[high, low, ..] = entries(section, PMT, HEADER) else { return None };
+    Some(pid(high, low)).filter(|&pid| pid != NO_PID)
 }
 
 /// Types and PIDs of the streams that a PMT names.

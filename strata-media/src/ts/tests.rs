@@ -107,6 +107,40 @@ fn sound_and_what_is_not_known() {
     assert_eq!(classifier.classify(&wide), Priority::Audio);
 }
 
+/// A packet of `pid` that tells the clock.
+fn reference(pid: u16, ticks: u64) -> Vec<u8> {
+    let (base, extension) = (ticks / 300, (ticks % 300) as u16);
+    let mut packet = packet(pid, false, &[]);
+    packet[5] = 0x10;
+    packet[6..10].copy_from_slice(&((base >> 1) as u32).to_be_bytes());
+    packet[10] = (((base & 1) as u8) << 7) | 0x7e | (extension >> 8) as u8;
+    packet[11] = extension as u8;
+    packet
+}
+
+#[test]
+fn the_clock_of_the_first_program_is_read() {
+    let (first, last) = (987_654_321_012, CLOCK_PERIOD - 1);
+    let mut reader = ClockReader::new();
+    assert_eq!(reader.read(&reference(VIDEO, first)), None, "no table has come yet");
+    // In one payload with the tables, and behind another program's.
+    let all = [pat(), pmt(0x1b), reference(AUDIO, 1), reference(VIDEO, first), reference(VIDEO, 2)].concat();
+    assert_eq!(reader.read(&all), Some(first));
+    assert_eq!(reader.read(&reference(VIDEO, last)), Some(last));
+    assert_eq!(reader.read(&packet(VIDEO, false, &[0; 150])), None, "a field without it");
+    assert_eq!(reader.read(&packet(VIDEO, false, &[0; 184])), None, "no field");
+    // Another map tells it elsewhere; one that tells none changes nothing.
+    for (pid, kept) in [(AUDIO, AUDIO), (0x1fff, AUDIO), (VIDEO, VIDEO)] {
+        let [high, low] = pid.to_be_bytes();
+        reader.read(&packet(PMT, true, &section(2, &[0xe0 | high, low, 0xf0, 0])));
+        assert_eq!(reader.read(&reference(kept, 7)), Some(7), "{pid:#x}");
+    }
+    assert_eq!(reader.read(&reference(AUDIO, 7)), None);
+    // Anything may come.
+    let cut = &reference(VIDEO, 5)[..100];
+    assert_eq!((reader.read(cut), reader.read(&[SYNC; PACKET]), reader.read(&[])), (None, None, None));
+}
+
 /// A map of several packets, of which one is lost at first.
 #[test]
 fn a_long_table_is_put_together() {

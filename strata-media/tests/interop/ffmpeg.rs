@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use strata_media::net::{self, LinkConfig, Profile, ReceiverConfig, SenderConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -15,6 +16,9 @@ use crate::stream::{Check, DATAGRAM_BYTES, stream};
 
 /// How long the stream that is compared lasts.
 const LENGTH: Duration = Duration::from_secs(3);
+
+/// The least that a pipe holds, bytes; what is written to it in pieces no longer than this is not split.
+const PAGE: i32 = 4096;
 
 /// Copies bytes, in pieces of a datagram, with `rist` before the one of them that is RIST's.
 fn ffmpeg(profile: Profile, from: &str, to: &str) -> Child {
@@ -63,7 +67,10 @@ async fn ffmpeg_sends(test: u8, profile: Profile) {
     tokio::spawn(driver.run());
     let (relay, link) = link(0, receiver.local_addrs()[0]);
     let mut ffmpeg = ffmpeg(profile, "pipe:0", &format!("rist://{link}"));
-    let input = Mutex::new(ffmpeg.stdin.take().unwrap());
+    let input = ffmpeg.stdin.take().unwrap();
+    // It reads what there is, and cuts it where its buffer ends: a page of whole datagrams is less.
+    fcntl(&input, FcntlArg::F_SETPIPE_SZ(PAGE)).unwrap();
+    let input = Mutex::new(input);
     let sending = stream(LENGTH, async |payload| input.lock().await.write_all(&payload).await.unwrap());
     let checking = Check::new(LENGTH).whole(&mut receiver);
     timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();

@@ -6,57 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gstreamer as gst;
-use gstreamer::prelude::*;
-use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
+use gstreamer_app::AppSrc;
 use strata_media::net::{self, LinkConfig, ReceiverConfig, Sender, SenderConfig, SenderUpdate};
 use strata_media::rist::rtp::Header;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::kernel::bound;
+use crate::pipeline::Pipeline;
 use crate::rig::{LATENCY, PATIENCE, link, own, sink};
 use crate::stream::{Check, DATAGRAM_BYTES, stream};
 
 /// How long the stream that is compared lasts.
 const LENGTH: Duration = Duration::from_secs(3);
-
-/// A pipeline at work; ends when dropped.
-struct Pipeline(gst::Pipeline);
-
-impl Pipeline {
-    fn start(description: &str) -> Self {
-        gst::init().unwrap();
-        let element = gst::parse::launch(description).unwrap_or_else(|error| {
-            panic!("{description}: {error}; `make setup` installs GStreamer's plugins")
-        });
-        let pipeline = Self(element.downcast().unwrap());
-        pipeline.0.set_state(gst::State::Playing).unwrap();
-        pipeline
-    }
-
-    fn element<T: IsA<gst::Element>>(&self, name: &str) -> T {
-        self.0.by_name(name).unwrap().downcast().unwrap_or_else(|_| panic!("{name} is of another type"))
-    }
-
-    /// What it puts out.
-    fn output(&self) -> mpsc::UnboundedReceiver<Bytes> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let take = move |sink: &AppSink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let map = sample.buffer().ok_or(gst::FlowError::Error)?.map_readable();
-            let _ = sender.send(Bytes::copy_from_slice(&map.map_err(|_| gst::FlowError::Error)?));
-            Ok(gst::FlowSuccess::Ok)
-        };
-        self.element::<AppSink>("out").set_callbacks(AppSinkCallbacks::builder().new_sample(take).build());
-        receiver
-    }
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        let _ = self.0.set_state(gst::State::Null);
-    }
-}
 
 fn list(addrs: &[SocketAddr]) -> String {
     addrs.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",")
@@ -105,7 +66,7 @@ async fn gstreamer_receives(test: u8, links: u8) {
         addressed(&ports),
         LATENCY.as_millis(),
     ));
-    let mut output = pipeline.output();
+    let mut output = pipeline.output("out");
     for &port in &ports {
         bound(port).await;
     }
@@ -126,8 +87,9 @@ async fn gstreamer_receives(test: u8, links: u8) {
     let stats = sender.stats();
     println!("{stats:#?}");
     assert!(stats.retransmitted > 0, "what was lost was sent again");
-    for relay in relays {
+    for (link, relay) in stats.links.iter().zip(relays) {
         assert!(relay.stats().up.lost > 0, "the link loses: {:?}", relay.stats());
+        assert!(link.sent_packets * 100 >= stats.packets, "each link carries a part: {stats:?}");
     }
 }
 

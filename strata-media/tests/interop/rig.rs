@@ -9,17 +9,19 @@ use strata_media::testing::netem::Config;
 use strata_media::testing::relay::{Mapping, Relay, RelayConfig, relay};
 use tokio::net::UdpSocket;
 
-/// Constant latency at both ends.
-pub(crate) const LATENCY: Duration = Duration::from_secs(4);
+/// Constant latency at both ends: a program that is held up for three seconds, as busy machines do it, still has as long
+/// to ask for what its socket had no room for.
+pub(crate) const LATENCY: Duration = Duration::from_secs(6);
 /// The longest a test may take on a machine that has other things to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// For what a program puts out when it was held up: 4.2 Mbit/s for as long as the latency.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
-/// An address of one test's own, so that fixed ports meet nobody.
+/// An address of one test's own, so that fixed ports meet nobody: a number per test, hosts below 16, ports below 7500,
+/// and 16 bits of the process's number.
 pub(crate) fn own(test: u8, host: u8, port: u16) -> SocketAddr {
-    let pid = std::process::id();
-    SocketAddr::from(([127, 100 + test, pid as u8, host + ((pid >> 8) as u8 & 0xf0)], port))
+    let [.., high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from(([127, 100 + test, low, host + (high << 4)], port + u16::from(high >> 4) * 2500))
 }
 
 /// A socket that a program sends to; it may have to wait for being read.
@@ -34,12 +36,17 @@ pub(crate) async fn sink(addr: SocketAddr) -> UdpSocket {
 
 /// Link number `index` to a receiver at `to`: 20 Mbit/s, 20 ms and 2 % of loss each way, a source address of its own.
 pub(crate) fn link(index: u8, to: SocketAddr) -> (Relay, SocketAddr) {
+    link_of(index, to, Duration::from_millis(20))
+}
+
+/// The same with another delay.
+pub(crate) fn link_of(index: u8, to: SocketAddr, way: Duration) -> (Relay, SocketAddr) {
     let IpAddr::V4(ip) = to.ip() else { panic!("{to} is not of IPv4") };
     let above = |addr: SocketAddr| SocketAddr::new(addr.ip(), addr.port() + 1);
     let listen = SocketAddr::new(to.ip(), to.port() + 100 * (u16::from(index) + 1));
     let mapping = |listen, forward| Mapping { listen, forward };
     let mappings = vec![mapping(listen, to), mapping(above(listen), above(to))];
-    let link = Config::simple(20_000_000, Duration::from_millis(20), 0.02);
+    let link = Config::simple(20_000_000, way, 0.02);
     let mut config = RelayConfig::new(mappings, link);
     let [a, b, c, d] = ip.octets();
     (config.seed, config.source) = (index.into(), Some([a, b, c, d + SOURCES + index].into()));

@@ -16,7 +16,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Datagram `number` of a transport stream: seven packets with continuity counters, filled from the number. Every
 /// third packet but the first ones is a null packet.
-fn datagram(number: u64) -> Bytes {
+pub(crate) fn datagram(number: u64) -> Bytes {
     let mut out = Vec::with_capacity(DATAGRAM_BYTES);
     for index in number * 7..number * 7 + 7 {
         if index % 7 > 0 && index % 3 == 0 {
@@ -35,7 +35,8 @@ fn datagram(number: u64) -> Bytes {
     out.into()
 }
 
-fn number(datagram: &[u8]) -> u64 {
+/// Which of them it is.
+pub(crate) fn number(datagram: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&datagram[4..12]);
     u64::from_be_bytes(bytes) / 7
@@ -74,7 +75,7 @@ impl Check {
     pub(crate) async fn whole(mut self, receiver: &mut Receiver) {
         loop {
             let packet = receiver.recv().await.unwrap();
-            assert_eq!(packet.lost_before, 0);
+            assert_eq!(packet.lost_before, 0, "before {}: {:#?}", packet.sequence, receiver.stats());
             if self.take(&packet.payload) {
                 return;
             }

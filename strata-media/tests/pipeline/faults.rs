@@ -57,6 +57,10 @@ fn values_that_cannot_be_name_their_field() {
     assert!(bad(|c| c.resolution = Some((641, 480))).starts_with("invalid resolution: "));
     assert!(bad(|c| c.framerate = Some(0)).starts_with("invalid framerate: "));
     assert!(bad(|c| c.encoder.bitrate_kbps = 1).starts_with("invalid encoder.bitrate_kbps: "));
+    assert!(
+        bad(|c| c.encoder.min_bitrate_kbps = Some(4001)).starts_with("invalid encoder.min_bitrate_kbps: ")
+    );
+    assert!(bad(|c| c.encoder.ramp_percent = 0).starts_with("invalid encoder.ramp_percent: "));
     assert!(bad(|c| c.source = Source::Rtsp { uri: "http://x".into() }).starts_with("invalid source.uri: "));
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use strata_media::net::{LinkConfig, ReceiverConfig, SenderConfig};
 use strata_media::pipeline::{
     Encoder, Ended, Receive, ReceiveConfig, ReceiveEvent, ReceiveStats, SendConfig, SendEvent, SendHandle,
-    Source, receive, send,
+    SendStats, Source, receive, send,
 };
 use strata_media::testing::netem;
-use strata_media::testing::relay::{Mapping, RelayConfig, relay};
+use strata_media::testing::relay::{Mapping, Relay, RelayConfig, relay};
 
 /// What came of a stream.
 #[derive(Debug)]
@@ -49,6 +49,20 @@ pub(crate) async fn stream(
     link: netem::Config,
     mut each: impl FnMut(u64, &SendHandle, &Receive),
 ) -> Outcome {
+    stream_while(source, sink, link, |stats, handle, receive, _| {
+        each(stats.uptime.as_secs(), handle, receive);
+        stats.uptime.as_secs() < seconds
+    })
+    .await
+}
+
+/// The same for as long as `goes_on`, which is asked with every statistics and may change the link.
+pub(crate) async fn stream_while(
+    source: SendConfig,
+    sink: ReceiveConfig,
+    link: netem::Config,
+    mut goes_on: impl FnMut(&SendStats, &SendHandle, &Receive, &Relay) -> bool,
+) -> Outcome {
     let latency = sink.net.latency;
     let (mut receive, receiving) = receive(sink).unwrap();
     let far = receive.local_addrs()[0];
@@ -71,11 +85,10 @@ pub(crate) async fn stream(
         tokio::select! {
             event = handle.event() => {
                 let Some(event) = event else { break };
-                if let SendEvent::Stats(stats) = &event {
-                    each(stats.uptime.as_secs(), &handle, &receive);
-                    if stats.uptime.as_secs() >= seconds {
-                        let _ = handle.stop();
-                    }
+                if let SendEvent::Stats(stats) = &event
+                    && !goes_on(stats, &handle, &receive, &relay)
+                {
+                    let _ = handle.stop();
                 }
                 sent.push(event);
             }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BondingConfig, Encoder, NetworkInterface, Scheduler, Source};
+use super::bonding::public_part;
+use super::{BondingConfig, BondingLink, Encoder, NetworkInterface, Scheduler, Source};
 use crate::id::{MessageId, StreamId};
 use crate::range;
 use crate::time::Timestamp;
@@ -117,8 +118,8 @@ impl FromStr for CommandKind {
     }
 }
 
-/// `stream.start`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// `stream.start`; `Debug` does not show what its addresses may have of secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamStart {
     /// The stream's identifier, chosen by the control plane.
     pub stream_id: StreamId,
@@ -132,6 +133,16 @@ pub struct StreamStart {
     /// How they are spread; over `destinations` with defaults when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bonding_config: Option<BondingConfig>,
+}
+
+impl fmt::Debug for StreamStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream_id, source, encoder, destinations, bonding_config } = self;
+        let destinations: Vec<_> = destinations.iter().map(|uri| public_part(uri)).collect();
+        let mut out = f.debug_struct("StreamStart");
+        out.field("stream_id", stream_id).field("source", source).field("encoder", encoder);
+        out.field("destinations", &destinations).field("bonding_config", bonding_config).finish()
+    }
 }
 
 /// `stream.stop`.
@@ -153,6 +164,10 @@ pub struct ConfigUpdate {
     /// How pictures are encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderUpdate>,
+    /// Every link there is to be from now on: others are removed, new ones added, and those of a known id changed. Not in
+    /// `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Vec<BondingLink>>,
 }
 
 /// What can change in a running encoder.
@@ -165,6 +180,23 @@ pub struct EncoderUpdate {
         deserialize_with = "range::setting::<1, 1000000, _>"
     )]
     pub bitrate_kbps: Option<u32>,
+    /// Encode less when the links carry less, and more again when they do. Not in `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<bool>,
+    /// The least video bitrate while the links can carry that, kbit/s, at most `bitrate_kbps`. Not in `control.md` either.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 1000000, _>"
+    )]
+    pub min_bitrate_kbps: Option<u32>,
+    /// How fast it rises again: percent of `bitrate_kbps` per second, 1 to 1000. Not in `control.md` either.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 1000, _>"
+    )]
+    pub ramp_percent: Option<u32>,
 }
 
 /// `agent.update`.

@@ -26,7 +26,7 @@ mod rest;
 mod stream;
 
 pub use auth::{AgentSettings, Challenge, ChallengeResponse, Login, LoginResponse};
-pub use bonding::{BondingConfig, BondingLink, LinkPriority, Scheduler};
+pub use bonding::{BondingConfig, BondingLink, BondingMode, LinkPriority, Scheduler};
 pub use command::{
     AgentUpdate, Command, CommandCancel, CommandKind, ConfigGet, ConfigGetResult, ConfigSet, ConfigUpdate,
     DiagnosticsKind, DiagnosticsNetwork, EncoderUpdate, FileEntry, FilesList, FilesListResult,
@@ -46,7 +46,7 @@ pub use reply::{ErrorCode, Fault, Reply};
 pub use rest::{
     LATENCY_MS, LoginRequest, LoginTokens, Presence, Problem, RefreshRequest, Role, SenderCreate,
     SenderCreated, SenderUpdate, SenderView, StartLink, StartStream, StopStream, StreamLife, StreamView,
-    UserView,
+    UpdateLink, UpdateStream, UserView,
 };
 pub use stream::{
     BITRATE_KBPS, Encoder, EndReason, LinkState, LinkStats, ParseResolutionError, Resolution, Source,

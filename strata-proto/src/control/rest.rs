@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bonding::{any_link, wanted_link};
 use super::{DeviceStatus, Encoder, EndReason, Source, StreamStats};
 use crate::id::{SenderId, StreamId, UserId};
 use crate::range;
@@ -187,13 +188,38 @@ pub struct StartStream {
 /// What the playout latency of a stream may be, ms: what both ends of a link take as their buffer.
 pub const LATENCY_MS: RangeInclusive<u32> = 50..=30_000;
 
-/// One link of a stream to be started.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+wanted_link! {
+    /// One link of a stream to be started.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct StartLink {}
+}
+
+/// Body of `POST /api/senders/{id}/stream/update`: the `config.update` of the running stream. Absent fields stay as they are; one
+/// of them must be there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StartLink {
-    /// Interface it leaves by; the device's choice when absent.
+pub struct UpdateStream {
+    /// How packets are spread over links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interface: Option<String>,
+    pub scheduler: Option<super::Scheduler>,
+    /// How pictures are encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<super::EncoderUpdate>,
+    /// Every link there is to be from now on, as a whole: what is said of it and not of its `id` here is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Vec<UpdateLink>>,
+}
+
+wanted_link! {
+    /// One link of a running stream.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct UpdateLink {
+        /// Number of the link, as in `stream.stats`: which of the stream's `ports` it leads to, 0 for the first. One that was
+        /// removed may come back.
+        pub id: u32,
+    }
 }
 
 /// Body of `POST /api/senders/{id}/stream/stop`; may be empty.

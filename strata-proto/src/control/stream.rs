@@ -124,6 +124,24 @@ pub struct Encoder {
         deserialize_with = "range::setting::<1, 100000, _>"
     )]
     pub keyint_max: Option<u32>,
+    /// Encode less when the links carry less, and more again when they do (default true). Not in `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<bool>,
+    /// The least video bitrate while the links can carry that, kbit/s, at most `bitrate_kbps`, of which it is a tenth when absent. Not in
+    /// `control.md` either.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 1000000, _>"
+    )]
+    pub min_bitrate_kbps: Option<u32>,
+    /// How fast it rises again: percent of `bitrate_kbps` per second, 1 to 1000 (default 10). Not in `control.md` either.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 1000, _>"
+    )]
+    pub ramp_percent: Option<u32>,
 }
 
 /// Video bitrates that a stream can be started with, kbit/s.
@@ -183,6 +201,9 @@ pub struct LinkStats {
     /// Estimated queueing delay on the link, ms.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_millis")]
     pub queue_ms: Option<f64>,
+    /// Why the link cannot be used, such as an interface that is not there. Not in `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// State of one link of a bond.

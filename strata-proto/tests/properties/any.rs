@@ -6,16 +6,16 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
 use strata_proto::control::{
-    AgentMessage, AgentSettings, AgentUpdate, BondingConfig, BondingLink, Challenge, ChallengeResponse,
-    Command, CommandCancel, CommandKind, CommandProgress, ConfigGet, ConfigSet, ConfigUpdate, ControlMessage,
-    DestinationCreate, DeviceStatus, DiagnosticsKind, DiagnosticsNetwork, Encoder, EncoderUpdate, EndReason,
-    Envelope, ErrorCode, Fault, FilesList, InputStatus, InterfaceAction, InterfaceCommand, InterfaceState,
-    InterfaceType, InterfacesScan, LATENCY_MS, LinkPriority, LinkState, LinkStats, LiveEvent, LiveFrame,
-    LiveRequest, Login, LoginResponse, LogsGet, MediaDelete, MediaInput, NetworkInterface, Platform,
-    PowerAction, PowerCommand, Presence, Problem, ReceiverCommand, ReceiverEvent, ReceiverLinkStats,
-    ReceiverOutput, ReceiverStats, Reply, Resolution, SavedMedia, Scheduler, SenderView, Source, SourceMode,
-    SourceSwitch, StartLink, StartStream, StreamEnded, StreamLife, StreamStart, StreamState, StreamStats,
-    StreamStop, StreamView, Topic,
+    AgentMessage, AgentSettings, AgentUpdate, BondingConfig, BondingLink, BondingMode, Challenge,
+    ChallengeResponse, Command, CommandCancel, CommandKind, CommandProgress, ConfigGet, ConfigSet,
+    ConfigUpdate, ControlMessage, DestinationCreate, DeviceStatus, DiagnosticsKind, DiagnosticsNetwork,
+    Encoder, EncoderUpdate, EndReason, Envelope, ErrorCode, Fault, FilesList, InputStatus, InterfaceAction,
+    InterfaceCommand, InterfaceState, InterfaceType, InterfacesScan, LATENCY_MS, LinkPriority, LinkState,
+    LinkStats, LiveEvent, LiveFrame, LiveRequest, Login, LoginResponse, LogsGet, MediaDelete, MediaInput,
+    NetworkInterface, Platform, PowerAction, PowerCommand, Presence, Problem, ReceiverCommand, ReceiverEvent,
+    ReceiverLinkStats, ReceiverOutput, ReceiverStats, Reply, Resolution, SavedMedia, Scheduler, SenderView,
+    Source, SourceMode, SourceSwitch, StartLink, StartStream, StreamEnded, StreamLife, StreamStart,
+    StreamState, StreamStats, StreamStop, StreamView, Topic, UpdateLink, UpdateStream,
 };
 use strata_proto::id::{MessageId, SenderId, StreamId, UserId};
 use strata_proto::time::Timestamp;
@@ -78,6 +78,7 @@ any_struct! {
         capacity_bps: any::<u64>(), sent_bytes: any::<u64>(), signal_dbm: of(any::<i32>()),
         sent_bps: of(any::<u64>()), lost_packets: of(any::<u64>()),
         retransmitted_packets: of(any::<u64>()), in_flight_bytes: of(any::<u64>()), queue_ms: of(0.0..1e6),
+        error: of(text()),
     }
     stream_ended -> StreamEnded {
         stream_id: stream_id(), reason: end_reason(), duration_s: any::<u64>(), total_bytes: any::<u64>(),
@@ -99,24 +100,32 @@ any_struct! {
     }
     encoder -> Encoder {
         bitrate_kbps: of(1u32..=1_000_000), tune: of(text()), keyint_max: of(1u32..=100_000),
+        adaptive: of(any::<bool>()), min_bitrate_kbps: of(1u32..=1_000_000), ramp_percent: of(1u32..=1000),
     }
-    encoder_update -> EncoderUpdate { bitrate_kbps: of(1u32..=1_000_000), }
+    encoder_update -> EncoderUpdate {
+        bitrate_kbps: of(1u32..=1_000_000), adaptive: of(any::<bool>()), min_bitrate_kbps: of(1u32..=1_000_000),
+        ramp_percent: of(1u32..=1000),
+    }
     bonding_config -> BondingConfig {
         version: any::<u32>(), links: vec(bonding_link(), 0..3), scheduler: scheduler(),
     }
     bonding_link -> BondingLink {
         id: any::<u32>(), uri: text(), interface: of(text()), priority: of(link_priority()),
+        weight: of(0u32..=1_000_000), metered: of(any::<bool>()), cap_mb: of(1u32..=1_000_000_000),
     }
     scheduler -> Scheduler {
+        mode: of(bonding_mode()),
         storm_enabled: of(any::<bool>()), storm_reliable_weight: of(0.0..=1.0),
         storm_unreliable_max_age_ms: of(any::<u32>()), discard_deadline_ms: of(any::<u32>()),
         redundancy_enabled: of(any::<bool>()), redundancy_spare_ratio: of(0.0..=1.0),
         redundancy_max_packet_bytes: of(any::<u32>()), redundancy_target_links: of(1u32..=64),
         critical_broadcast: of(any::<bool>()), failover_suspect_ms: of(any::<u32>()),
-        failover_readmit_ms: of(any::<u32>()),
+        failover_readmit_ms: of(any::<u32>()), fec_enabled: of(any::<bool>()), fec_max_ratio: of(0.0..=1.0),
     }
     stream_stop -> StreamStop { stream_id: stream_id(), reason: of(text()), }
-    config_update -> ConfigUpdate { scheduler: of(scheduler()), encoder: of(encoder_update()), }
+    config_update -> ConfigUpdate {
+        scheduler: of(scheduler()), encoder: of(encoder_update()), links: of(vec(bonding_link(), 0..3)),
+    }
     agent_update -> AgentUpdate {
         binary_url: text(), sha256: text(), signature: of(text()), restart_after: any::<bool>(),
         force: of(any::<bool>()),
@@ -152,7 +161,17 @@ any_struct! {
         source: source(), encoder: encoder(), platform_dest: of(secret()), links: of(vec(start_link(), 0..3)),
         scheduler: of(scheduler()), latency_ms: of(LATENCY_MS), record: of(any::<bool>()),
     }
-    start_link -> StartLink { interface: of(text()), }
+    start_link -> StartLink {
+        interface: of(text()), priority: of(link_priority()), weight: of(0u32..=1_000_000),
+        metered: of(any::<bool>()), cap_mb: of(1u32..=1_000_000_000),
+    }
+    pub(crate) update_stream -> UpdateStream {
+        scheduler: of(scheduler()), encoder: of(encoder_update()), links: of(vec(update_link(), 0..3)),
+    }
+    update_link -> UpdateLink {
+        id: any::<u32>(), interface: of(text()), priority: of(link_priority()), weight: of(0u32..=1_000_000),
+        metered: of(any::<bool>()), cap_mb: of(1u32..=1_000_000_000),
+    }
     pub(crate) sender_view -> SenderView {
         id: sender_id(), name: text(), owner: user_id(), created_at: timestamp(), enrolled: any::<bool>(),
         presence: presence(), presence_cause: of(text()), last_seen: of(timestamp()), hostname: of(text()),
@@ -193,6 +212,7 @@ any_of! {
         UserStop Error ControlPlaneStop AgentShutdown Timeout PipelineCrash Unknown
     }
     source_mode -> SourceMode { Test File V4l2 Rtsp }
+    bonding_mode -> BondingMode { Economy Balanced Robust }
     link_priority -> LinkPriority { Normal Backup Unknown }
     interface_action -> InterfaceAction { Enable Disable Priority BandLock Apn }
     diagnostics_kind -> DiagnosticsKind { Ping Traceroute Throughput }

@@ -5,7 +5,7 @@ mod any;
 use any::{
     agent_message, control_message, destination_create, enroll_uri, envelope, live_frame, live_request,
     problem, receiver_command, receiver_event, reply, sender_view, start_stream, stream_view, timestamp,
-    topic,
+    topic, update_stream,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -70,9 +70,10 @@ proptest! {
     #[test]
     fn rest_bodies(
         start in start_stream(), sender in sender_view(), stream in stream_view(),
-        destination in destination_create(), problem in problem(),
+        destination in destination_create(), problem in problem(), update in update_stream(),
     ) {
         round_trip(&start);
+        round_trip(&update);
         round_trip(&sender);
         round_trip(&stream);
         round_trip(&destination);

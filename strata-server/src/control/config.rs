@@ -37,7 +37,7 @@ pub struct StreamsConfig {
     pub idle_timeout_s: u64,
     /// Seconds a receiver may take to be ready (default 5).
     pub ready_timeout_s: u64,
-    /// Seconds an agent may take to answer `stream.start` or `stream.stop` (default 10).
+    /// Seconds an agent may take to answer `stream.start`, `stream.stop` or `config.update` (default 10).
     pub command_timeout_s: u64,
     /// Seconds from the request until media flow (default 30).
     pub starting_grace_s: u64,

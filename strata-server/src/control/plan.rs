@@ -1,19 +1,20 @@
 //! From a request to a plan: what is to be started, checked before anything is touched.
 
 use strata_proto::control::{
-    BITRATE_KBPS, BondingConfig, BondingLink, DeviceStatus, Encoder, ErrorCode, Fault, InterfaceState,
-    InterfaceType, LATENCY_MS, Scheduler, Source, SourceMode, StartStream, StreamStart,
+    BITRATE_KBPS, BondingConfig, DeviceStatus, Encoder, ErrorCode, Fault, LATENCY_MS, Scheduler, Source,
+    SourceMode, StartLink, StartStream, StreamStart,
 };
 use strata_proto::id::StreamId;
 use strata_proto::token::Secret;
 
-use super::config::{StreamsConfig, host_part};
+use super::config::StreamsConfig;
+use super::links::{self, MAX_LINKS};
 
 /// A stream to be started.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The interface of each link; `None` leaves the choice to the device. 1 to 8 links.
-    pub links: Vec<Option<String>>,
+    /// Each link; without an interface the device chooses. 1 to 8 links.
+    pub links: Vec<StartLink>,
     /// Playout latency, ms.
     pub latency_ms: u32,
     /// Whether it is written to a file.
@@ -42,11 +43,11 @@ impl Plan {
             check_forward(forward)?;
         }
         let links = match body.links {
-            Some(links) => links.into_iter().map(|link| link.interface).collect(),
-            None => connected(status),
+            Some(links) => links,
+            None => links::connected(status),
         };
-        check_links(&links)?;
-        check_reported(&links, status)?;
+        links::check(links.iter().map(|link| (link.interface.as_ref(), link.priority)), MAX_LINKS)?;
+        links::check_reported(&links, status)?;
         let latency_ms = body.latency_ms.unwrap_or(config.latency_ms);
         in_range("latency_ms", latency_ms, LATENCY_MS)?;
         Ok(Self {
@@ -64,26 +65,12 @@ impl Plan {
     /// `hosts[i % n]` and `ports[i]`.
     #[must_use]
     pub fn command(&self, stream_id: StreamId, ports: &[u16], hosts: &[String]) -> StreamStart {
-        let query = match self.latency_ms {
-            RIST_BUFFER_MS => String::new(),
-            other => format!("?buffer={other}"),
-        };
-        let uri = |(i, port): (usize, &u16)| {
-            let host = hosts.get(i % hosts.len().max(1)).map_or("localhost", String::as_str);
-            format!("rist://{}:{port}{query}", host_part(host).unwrap_or_else(|| host.to_owned()))
-        };
+        let uri = |(i, port): (usize, &u16)| links::uri(i, *port, self.latency_ms, hosts);
         let destinations: Vec<String> = ports.iter().enumerate().map(uri).collect();
         let links = (0..).zip(destinations.iter().zip(&self.links));
         let bonding = BondingConfig {
             version: 1,
-            links: links
-                .map(|(id, (uri, interface))| BondingLink {
-                    id,
-                    uri: uri.clone(),
-                    interface: interface.clone(),
-                    priority: None,
-                })
-                .collect(),
+            links: links.map(|(id, (uri, link))| link.bonded(id, uri.clone())).collect(),
             scheduler: self.scheduler.clone(),
         };
         StreamStart {
@@ -94,53 +81,6 @@ impl Plan {
             bonding_config: Some(bonding),
         }
     }
-}
-
-fn connected(status: Option<&DeviceStatus>) -> Vec<Option<String>> {
-    let interfaces = status.map(|s| s.network_interfaces.as_slice()).unwrap_or_default();
-    let mut links: Vec<Option<String>> = interfaces
-        .iter()
-        .filter(|i| i.state == InterfaceState::Connected && i.kind != InterfaceType::Loopback)
-        .filter(|i| i.enabled != Some(false))
-        .map(|i| Some(i.name.clone()))
-        .take(MAX_LINKS)
-        .collect();
-    if links.is_empty() {
-        links.push(None);
-    }
-    links
-}
-
-fn check_links(links: &[Option<String>]) -> Result<(), Fault> {
-    if !(1..=MAX_LINKS).contains(&links.len()) {
-        return Err(invalid("links", format!("has {} links, must have 1 to {MAX_LINKS}", links.len())));
-    }
-    let bad = |name: &String| name.is_empty() || name.len() > INTERFACE_NAME || name.contains(['/', ' ']);
-    match links.iter().position(|link| link.as_ref().is_some_and(bad)) {
-        Some(i) => Err(invalid(format!("links[{i}].interface"), "is not the name of an interface")),
-        None => Ok(()),
-    }
-}
-
-/// Interfaces that the device did not report, or may not use, are refused before anything is started.
-/// A device that reported none has not said what it has.
-fn check_reported(links: &[Option<String>], status: Option<&DeviceStatus>) -> Result<(), Fault> {
-    let Some(status) = status.filter(|status| !status.network_interfaces.is_empty()) else { return Ok(()) };
-    for (i, name) in links.iter().enumerate() {
-        let Some(name) = name else { continue };
-        let field = format!("links[{i}].interface");
-        match status.network_interfaces.iter().find(|interface| interface.name == *name) {
-            None => {
-                let message = format!("this device has no interface {name:.32}");
-                return Err(Fault::new(ErrorCode::NOT_FOUND, message).with_field(field));
-            }
-            Some(interface) if interface.enabled == Some(false) => {
-                return Err(invalid(field, format!("{name:.32} is disabled on this device")));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
 }
 
 fn check_source(source: &Source) -> Result<(), Fault> {
@@ -195,30 +135,24 @@ fn check_forward(forward: &Secret) -> Result<(), Fault> {
     }
 }
 
-fn in_range(field: &str, value: u32, range: std::ops::RangeInclusive<u32>) -> Result<(), Fault> {
+pub(super) fn in_range(field: &str, value: u32, range: std::ops::RangeInclusive<u32>) -> Result<(), Fault> {
     if range.contains(&value) {
         return Ok(());
     }
     Err(invalid(field, format!("is {value}, must be from {} to {}", range.start(), range.end())))
 }
 
-fn invalid(field: impl Into<String>, message: impl Into<String>) -> Fault {
+pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Fault {
     Fault::new(ErrorCode::INVALID_FIELD, message).with_field(field)
 }
 
-/// A receiver reports its links once per second; more paths than these exist on no device.
-const MAX_LINKS: usize = 8;
-/// `IFNAMSIZ` without its NUL.
-const INTERFACE_NAME: usize = 15;
 const MAX_TEXT: usize = 2048;
-/// Buffer of RIST senders and receivers when nothing else is said (TR-06-1 appendix B).
-const RIST_BUFFER_MS: u32 = 1000;
 const FORWARDS: [&str; 3] = ["srt", "rtmp", "rtmps"];
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use strata_proto::control::NetworkInterface;
+    use strata_proto::control::{BondingLink, LinkPriority, NetworkInterface};
 
     use super::*;
 
@@ -237,6 +171,7 @@ mod tests {
             (json!({"source": {"mode": "test"}, "encoder": {"bitrate_kbps": 49}}), "encoder.bitrate_kbps"),
             (json!({"source": {"mode": "test"}, "links": []}), "links"),
             (json!({"source": {"mode": "test"}, "links": [{}, {"interface": ""}]}), "links[1].interface"),
+            (json!({"source": {"mode": "test"}, "links": [{"priority": "first"}]}), "links[0].priority"),
             (json!({"source": {"mode": "test"}, "platform_dest": "http://x/key"}), "platform_dest"),
         ] {
             assert_eq!(plan(body.clone()).err().as_deref(), Some(field), "{body}");
@@ -291,7 +226,8 @@ mod tests {
             ..DeviceStatus::default()
         };
         let plan = Plan::new(StartStream::default(), Some(&status), &StreamsConfig::default()).unwrap();
-        assert_eq!(plan.links, [Some("wwan0".to_owned()), Some("wlan0".to_owned())]);
+        let found: Vec<_> = plan.links.iter().map(|link| link.interface.as_deref()).collect();
+        assert_eq!(found, [Some("wwan0"), Some("wlan0")]);
         for (name, code) in
             [("nope0", Some(ErrorCode::NOT_FOUND)), ("wwan1", Some(ErrorCode::INVALID_FIELD)), ("eth0", None)]
         {
@@ -302,7 +238,7 @@ mod tests {
             assert!(fault.is_none_or(|fault| fault.field.as_deref() == Some("links[1].interface")));
         }
         let unknown = Plan::new(StartStream::default(), None, &StreamsConfig::default()).unwrap();
-        assert_eq!(unknown.links, [None]);
+        assert_eq!(unknown.links, [StartLink::default()]);
     }
 
     #[test]
@@ -316,6 +252,17 @@ mod tests {
         let links = start.bonding_config.unwrap().links;
         let shown: Vec<_> = links.iter().map(|l| (l.id, l.interface.as_deref(), l.uri.as_str())).collect();
         assert_eq!(shown, [(0, Some("a"), expected[0]), (1, None, expected[1]), (2, None, expected[2])]);
+    }
+
+    #[test]
+    fn what_links_cost_is_told() {
+        let link = json!({"priority": "backup", "weight": 5, "metered": true, "cap_mb": 500});
+        let plan = plan(json!({"source": {"mode": "test"}, "links": [{}, link]})).unwrap();
+        let start = plan.command("str_1".parse().unwrap(), &[15_000, 15_002], &["h.example.com".to_owned()]);
+        let links = start.bonding_config.unwrap().links;
+        let cost = |link: &BondingLink| (link.priority, link.weight, link.metered, link.cap_mb);
+        assert_eq!(cost(&links[0]), (None, None, None, None));
+        assert_eq!(cost(&links[1]), (Some(LinkPriority::Backup), Some(5), Some(true), Some(500)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use strata_proto::control::{
-    EndReason, Fault, Presence, StartStream, StreamLife, StreamStop, StreamView, Topic,
+    EndReason, ErrorCode, Fault, Presence, Reply, StartStream, StreamLife, StreamStop, StreamView, Topic,
 };
 use strata_proto::id::{SenderId, StreamId, UserId};
 use thiserror::Error;
@@ -82,7 +82,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     events: Events,
     pub(super) config: StreamsConfig,
-    hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
     pub(super) run_dir: PathBuf,
     recordings: PathBuf,
     ports: Mutex<PortPool>,
@@ -446,6 +446,11 @@ impl Shared {
             Err(error) => tracing::warn!(%stream, %sender, %error, "stream.stop was not answered"),
         }
     }
+}
+
+/// Why an agent refused.
+pub(super) fn fault_of(reply: Reply) -> Fault {
+    reply.error.unwrap_or_else(|| Fault::new(ErrorCode::INTERNAL, "the sender gave no reason"))
 }
 
 /// Whether a receiver could bind this port now.

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use strata_proto::control::{
-    ErrorCode, Fault, ReceiverCommand, ReceiverEvent, ReceiverOutput, Reply, StreamLife, StreamStart,
-    StreamStop,
+    ReceiverCommand, ReceiverEvent, ReceiverOutput, Reply, StreamLife, StreamStart, StreamStop,
 };
 use strata_proto::token::Secret;
 use tokio::sync::oneshot;
@@ -17,7 +16,7 @@ use tokio::sync::oneshot;
 use super::active::Active;
 use super::life::{Gone, Input, Life, Output};
 use super::receiver::{Launch, News, Receiver, ReceiverError, launch};
-use super::streams::{Shared, StartError};
+use super::streams::{Shared, StartError, fault_of};
 use super::totals::{Counts, counts};
 use crate::fleet::CommandError;
 
@@ -281,8 +280,7 @@ impl Task {
                 Input::Accepted
             }
             Ok(reply) => {
-                let none = || Fault::new(ErrorCode::INTERNAL, "the sender gave no reason");
-                let fault = reply.error.unwrap_or_else(none);
+                let fault = fault_of(reply);
                 let text = fault.message.clone();
                 self.refusal = Some(StartError::Refused(fault));
                 Input::Refused(text)

@@ -54,8 +54,8 @@ impl ApiError {
     }
 
     /// The agent answered that it would not do it; code and field are the agent's. 422 when the request
-    /// asks for what the device does not have or cannot do, 409 when the device is busy, 502 for what the
-    /// caller cannot help: any other fault, and one in what the control plane added (`ours`).
+    /// asks for what the device does not have or cannot do, 409 when the device is busy, 429 when it is still at the request
+    /// before, 502 for what the caller cannot help: any other fault, and one in what the control plane added (`ours`).
     #[must_use]
     pub fn refused(fault: &Fault, ours: bool) -> Self {
         let asked = [
@@ -68,6 +68,7 @@ impl ApiError {
             _ if ours => StatusCode::BAD_GATEWAY,
             code if asked.contains(code) => StatusCode::UNPROCESSABLE_ENTITY,
             code if *code == ErrorCode::BUSY_STREAMING => StatusCode::CONFLICT,
+            code if *code == ErrorCode::RATE_LIMITED => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::BAD_GATEWAY,
         };
         let mut error = Self::new(status, fault.code.clone(), fault.message.clone());

@@ -17,6 +17,7 @@ const ROUTES: &[(&str, &str, [u16; 5])] = &[
     ("GET", "/api/senders/{}/stats", [401, 404, 404, 404, 404]),
     ("POST", "/api/senders/{}/stream/start", [401, 422, 403, 422, 422]),
     ("POST", "/api/senders/{}/stream/stop", [401, 404, 403, 409, 409]),
+    ("POST", "/api/senders/{}/stream/update", [401, 404, 403, 409, 409]),
     ("GET", "/api/streams", [401, 200, 200, 200, 200]),
     ("GET", "/api/streams/str_none", [401, 404, 404, 404, 404]),
     // The administrator cannot find what the operator just removed; its own try is below.

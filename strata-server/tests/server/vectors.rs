@@ -94,6 +94,7 @@ async fn request_bodies() {
         ("RefreshRequest", "POST", "/api/auth/refresh".to_owned()),
         ("StartStream", "POST", format!("{sender}/stream/start")),
         ("StopStream", "POST", format!("{sender}/stream/stop")),
+        ("UpdateStream", "POST", format!("{sender}/stream/update")),
     ];
     for (kind, method, route) in routes {
         for (path, text, error) in invalid(&format!("rest/{kind}")) {

@@ -20,8 +20,14 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 /// How the agent takes `stream.start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Accepts and sends media.
+    /// Accepts and sends media, and every change.
     Willing,
+    /// Accepts and sends media, and answers a change with this code, about this field of the command if there is one.
+    Set(&'static str, Option<&'static str>),
+    /// Accepts and sends media, and answers no change.
+    Deaf,
+    /// Accepts and sends media, and hangs up when it is to change.
+    Timid,
     /// Answers `busy_streaming`.
     Refusing,
     /// Answers this code, about this field of the command.
@@ -188,7 +194,15 @@ fn answers(
 ) -> Vec<(MessageId, Option<AgentMessage>)> {
     let reply = |reply| (request.clone(), Some(AgentMessage::Reply(command.kind(), reply)));
     match (command, manner) {
-        (Command::StreamStart(start), Manner::Willing) => {
+        (Command::ConfigUpdate(_), Manner::Willing) => vec![reply(Reply::ok())],
+        (Command::ConfigUpdate(_), Manner::Set(code, field)) => {
+            let fault = Fault::new(ErrorCode::other(code), "not that");
+            let fault = field.into_iter().fold(fault, Fault::with_field);
+            vec![reply(Reply::failed(fault))]
+        }
+        (Command::ConfigUpdate(_), Manner::Deaf) => Vec::new(),
+        (Command::ConfigUpdate(_), Manner::Timid) => vec![(id(), None)],
+        (Command::StreamStart(start), Manner::Willing | Manner::Set(..) | Manner::Deaf | Manner::Timid) => {
             let address = start.destinations[0].strip_prefix("rist://").unwrap();
             media.start(address.split('?').next().unwrap());
             vec![reply(Reply::ok())]

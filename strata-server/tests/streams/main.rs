@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod agent;
+mod update;
 mod world;
 
 use std::net::UdpSocket;

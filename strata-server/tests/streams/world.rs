@@ -144,6 +144,10 @@ impl World {
         self.call(Method::POST, &format!("/api/senders/{sender}/stream/stop"), None).await
     }
 
+    pub(crate) async fn update_stream(&self, sender: &SenderId, body: Value) -> (StatusCode, Value) {
+        self.call(Method::POST, &format!("/api/senders/{sender}/stream/update"), Some(body)).await
+    }
+
     pub(crate) async fn stream(&self, id: &StreamId) -> StreamView {
         let (status, view) = self.call(Method::GET, &format!("/api/streams/{id}"), None).await;
         assert_eq!(status, StatusCode::OK, "{view}");

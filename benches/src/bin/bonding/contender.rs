@@ -14,6 +14,10 @@ use crate::scenario::Scenario;
 pub(crate) enum Contender {
     /// `strata rist`, Simple Profile, with nothing set but the latency.
     Strata,
+    /// The same, with a source that follows the links.
+    Adapting,
+    /// The same sender, and librist's receiver with a reorder buffer for the links' skew.
+    ToLibrist,
     /// librist's tools, Simple Profile, with the links' capacities as weights and a reorder buffer for their skew.
     Librist,
     /// `srt-live-transmit` over the link with the most capacity.
@@ -46,20 +50,28 @@ pub(crate) struct Call {
 const JITTER_MS: u128 = 50;
 
 impl Contender {
-    pub(crate) const ALL: [Self; 4] = [Self::Strata, Self::Librist, Self::Srt, Self::Gstreamer];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Strata, Self::Adapting, Self::ToLibrist, Self::Librist, Self::Srt, Self::Gstreamer];
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Strata => "Strata",
+            Self::Adapting => "Strata, adapting",
+            Self::ToLibrist => "Strata to librist",
             Self::Librist => "librist",
             Self::Srt => "SRT",
             Self::Gstreamer => "GStreamer",
         }
     }
 
+    /// Whether the source follows what its sender says of the links: that is shown where they change.
+    pub(crate) fn adapts(self) -> bool {
+        self == Self::Adapting
+    }
+
     /// Whether its receiver has one address for all links: librist makes a stream of each address it listens at.
     pub(crate) fn one_receiver(self) -> bool {
-        self == Self::Librist
+        matches!(self, Self::Librist | Self::ToLibrist)
     }
 
     /// The link it uses, when it can use but one.
@@ -71,7 +83,7 @@ impl Contender {
     pub(crate) fn receiver(self, scenario: &Scenario, ends: &Ends) -> Result<Call> {
         let (latency, output) = (scenario.latency.as_millis(), ends.output);
         let call = match self {
-            Self::Strata => {
+            Self::Strata | Self::Adapting => {
                 let inputs = each(&ends.receivers, |_, addr| format!("rist://@{addr}?buffer={latency}"));
                 let output = format!("udp://{output}");
                 Call {
@@ -79,7 +91,7 @@ impl Contender {
                     args: words(&["rist", "receive", "--input", &inputs, "--output", &output]),
                 }
             }
-            Self::Librist => {
+            Self::Librist | Self::ToLibrist => {
                 let url = format!("rist://@{}?{}", ends.receivers[0], librist_options(scenario));
                 let args = [
                     "-p",
@@ -122,22 +134,16 @@ impl Contender {
     pub(crate) fn sender(self, scenario: &Scenario, ends: &Ends) -> Result<Call> {
         let (latency, input) = (scenario.latency.as_millis(), ends.input);
         let call = match self {
-            Self::Strata => {
+            Self::Strata | Self::Adapting | Self::ToLibrist => {
                 let outputs = each(&ends.links, |_, addr| format!("rist://{addr}?buffer={latency}"));
                 let input = format!("udp://{input}");
-                Call {
-                    program: program::find("strata")?,
-                    args: words(&[
-                        "rist",
-                        "send",
-                        "--profile",
-                        "simple",
-                        "--input",
-                        &input,
-                        "--output",
-                        &outputs,
-                    ]),
+                let mut args =
+                    words(&["rist", "send", "--profile", "simple", "--input", &input, "--output", &outputs]);
+                if self.adapts() {
+                    let limits = format!("{}..{}", scenario.rate_bps / 10, scenario.rate_bps);
+                    args.extend(words(&["--adapt", &limits, "--stats", "-"]));
                 }
+                Call { program: program::find("strata")?, args }
             }
             Self::Librist => {
                 let weight = |index: usize| (scenario.links[index].mean_bps / 100_000).max(1);

@@ -8,18 +8,19 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement of real processes")]
 
 mod contender;
+mod datagram;
 mod plot;
 mod report;
 mod rig;
 mod scenario;
 mod sink;
 mod source;
-mod stream;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::contender::Contender;
 use crate::report::Row;
@@ -45,6 +46,9 @@ struct Cli {
     /// A folder of recorded capacities in Mahimahi's format, one link per file; made ones when absent.
     #[arg(long, env = "TRACES")]
     traces: Option<PathBuf>,
+    /// Run the contenders of a scenario at the same time, each over links of its own: for long streams of a few Mbit/s.
+    #[arg(long)]
+    together: bool,
     /// Where the table, the figures and the logs of the tools go.
     #[arg(long, default_value = "target/bench-bonding")]
     out: PathBuf,
@@ -58,11 +62,12 @@ async fn main() -> Result<()> {
     std::fs::create_dir_all(&cli.out).with_context(|| cli.out.display().to_string())?;
     let mut rows = Vec::new();
     for scenario in &scenarios {
-        for contender in &contenders {
-            let row = run(&cli, scenario, *contender).await?;
-            println!("{}", report::line(&row));
-            rows.push(row);
-        }
+        let taking_part = contenders.iter().filter(|contender| scenario.adapted || !contender.adapts());
+        let runs = stream::iter(taking_part.map(|contender| run(&cli, scenario, *contender)));
+        let at_a_time = if cli.together { contenders.len() } else { 1 };
+        let done: Vec<_> = runs.buffered(at_a_time).try_collect().await?;
+        done.iter().for_each(|row| println!("{}", report::line(row)));
+        rows.extend(done);
     }
     let table = report::table(&rows);
     std::fs::write(cli.out.join("table.md"), &table)?;
@@ -71,7 +76,7 @@ async fn main() -> Result<()> {
 }
 
 async fn run(cli: &Cli, scenario: &Scenario, contender: Contender) -> Result<Row> {
-    let name = format!("{}-{}", scenario.name, contender.name()).replace(' ', "-").to_lowercase();
+    let name = format!("{}-{}", scenario.name, contender.name()).replace([' ', ','], "-").to_lowercase();
     let folder = cli.out.join(&name);
     let seconds = cli.seconds.unwrap_or(scenario.seconds);
     let measured = rig::run(scenario, contender, seconds, &folder)

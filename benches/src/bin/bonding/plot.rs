@@ -1,4 +1,4 @@
-//! Rate of each link and latency over time, as a figure.
+//! Rate and latency of each link, and of what came through, over time, as a figure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +8,12 @@ use plotters::prelude::*;
 
 use crate::contender::Contender;
 use crate::report::{DATAGRAM_BITS, latencies};
-use crate::rig::{Measured, SAMPLE};
+use crate::rig::{Measured, SAMPLE, Sample};
 use crate::scenario::Scenario;
 
-const SIZE: (u32, u32) = (900, 520);
+/// Of three charts, one above the other.
+const SIZE: (u32, u32) = (900, 780);
+const CHART: i32 = 250;
 const COLOURS: [RGBColor; 4] =
     [RGBColor(31, 119, 180), RGBColor(255, 127, 14), RGBColor(44, 160, 44), RGBColor(148, 103, 189)];
 
@@ -36,24 +38,39 @@ fn figure<'a>(
 ) -> Drawn<'a> {
     area.fill(&WHITE)?;
     let title = format!("{}, {}", scenario.name, contender.name());
-    let (above, below) = area.titled(&title, ("sans-serif", 18))?.split_vertically(260);
+    let (rate, rest) = area.titled(&title, ("sans-serif", 18))?.split_vertically(CHART);
+    let (way, latency) = rest.split_vertically(CHART);
     let end = measured.samples.last().map_or(1.0, |sample| sample.at.as_secs_f64());
-    let mut series: Vec<(String, Vec<(f64, f64)>)> =
-        (0..scenario.links.len()).map(|link| (format!("link {}", link + 1), rates(measured, link))).collect();
-    series.push(("in time".to_owned(), goodput(scenario, measured)));
-    chart(&above, "Mbit/s", end, &series)?;
-    chart(&below, "latency, ms", end, &delays(scenario, measured))?;
+    let each = |of: fn(&Measured, usize) -> Vec<(f64, f64)>| {
+        (0..scenario.links.len()).map(move |link| (format!("link {}", link + 1), of(measured, link)))
+    };
+    let mut rates: Vec<_> = each(rates).collect();
+    rates.push(("in time".to_owned(), goodput(scenario, measured)));
+    chart(&rate, "Mbit/s", end, &rates)?;
+    chart(&way, "one way, ms", end, &each(ways).collect::<Vec<_>>())?;
+    chart(&latency, "latency, ms", end, &delays(scenario, measured))?;
     area.present()
 }
 
 /// What went into a link, Mbit/s.
 fn rates(measured: &Measured, link: usize) -> Vec<(f64, f64)> {
-    let rate = |pair: &[crate::rig::Sample]| {
-        let bits = (pair[1].pushed[link] - pair[0].pushed[link]) as f64 * 8.0;
+    let rate = |pair: &[Sample]| {
+        let bits = (pair[1].links[link].pushed_bytes - pair[0].links[link].pushed_bytes) as f64 * 8.0;
         let seconds = (pair[1].at - pair[0].at).as_secs_f64().max(f64::EPSILON);
         (pair[1].at.as_secs_f64(), bits / seconds / 1e6)
     };
     measured.samples.windows(2).map(rate).collect()
+}
+
+/// Mean time of what arrived by a link, ms: its queue and its way.
+fn ways(measured: &Measured, link: usize) -> Vec<(f64, f64)> {
+    let way = |pair: &[Sample]| {
+        let [before, after] = [&pair[0].links[link], &pair[1].links[link]];
+        let arrived = after.delivered - before.delivered;
+        let took = (after.delay - before.delay).as_secs_f64() * 1e3;
+        (arrived > 0).then(|| (pair[1].at.as_secs_f64(), took / arrived as f64))
+    };
+    measured.samples.windows(2).filter_map(way).collect()
 }
 
 /// What came in time, Mbit/s, by the time at which it was sent.

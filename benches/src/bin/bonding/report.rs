@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::contender::Contender;
+use crate::datagram::DATAGRAM_BYTES;
 use crate::rig::{GRACE, Measured};
 use crate::scenario::Scenario;
-use crate::stream::DATAGRAM_BYTES;
 
 /// A line of the table.
 #[derive(Debug)]
 pub(crate) struct Row {
     scenario: String,
     contender: &'static str,
+    /// What the source made, bit/s.
+    rate_bps: f64,
     /// Share of the packets that did not come in time.
     loss: f64,
     /// Median, 99th percentile and maximum of what came in time.
@@ -52,10 +54,13 @@ pub(crate) fn row(scenario: &Scenario, contender: Contender, measured: &Measured
     times.sort_unstable();
     let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
     let seconds = (measured.to - measured.from).as_secs_f64();
-    let payload = scenario.rate_bps as f64 * seconds;
+    let counted = measured.from.as_micros() as u64..measured.to.as_micros() as u64;
+    let payload =
+        measured.sent.iter().filter(|&&sent| counted.contains(&sent)).count() as f64 * DATAGRAM_BITS;
     Row {
         scenario: scenario.name.clone(),
         contender: contender.name(),
+        rate_bps: payload / seconds,
         loss,
         latency: [at(0.5), at(0.99), at(1.0)],
         gap: Duration::from_micros(gap),
@@ -67,9 +72,10 @@ pub(crate) fn row(scenario: &Scenario, contender: Contender, measured: &Measured
 pub(crate) fn line(row: &Row) -> String {
     let [p50, p99, max] = row.latency.map(|latency| latency.as_millis());
     format!(
-        "| {} | {} | {:.3} | {p50} | {p99} | {max} | {} | {:.3} | {:.1} |",
+        "| {} | {} | {:.2} | {:.3} | {p50} | {p99} | {max} | {} | {:.3} | {:.1} |",
         row.scenario,
         row.contender,
+        row.rate_bps / 1e6,
         row.loss * 100.0,
         row.gap.as_millis(),
         row.wire,
@@ -78,8 +84,8 @@ pub(crate) fn line(row: &Row) -> String {
 }
 
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut out = "| scenario @ latency ms | | loss % | p50 ms | p99 ms | max ms | longest gap ms | wire ÷ payload | CPU s/Gbit |\n\
-                   |---|---|---|---|---|---|---|---|---|\n"
+    let mut out = "| scenario @ latency ms | | Mbit/s | loss % | p50 ms | p99 ms | max ms | longest gap ms | wire ÷ payload | CPU s/Gbit |\n\
+                   |---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for row in rows {
         let _ = writeln!(out, "{}", line(row));

@@ -4,12 +4,17 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use strata_benches::process;
+use strata_media::testing::netem::LinkStats;
 use strata_media::testing::relay::{Mapping, Relay, RelayConfig, relay};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::contender::{Call, Contender, Ends};
@@ -26,6 +31,8 @@ const COOL_DOWN: Duration = Duration::from_secs(2);
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
 /// Time between two looks at the links.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(500);
+/// Addresses that a contender may use.
+const CONTENDER_HOSTS: u8 = 40;
 
 /// What was seen.
 #[derive(Debug)]
@@ -48,8 +55,8 @@ pub(crate) struct Measured {
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) at: Duration,
-    /// Bytes handed to each so far.
-    pub(crate) pushed: Vec<u64>,
+    /// What each did so far, towards the receiver.
+    pub(crate) links: Vec<LinkStats>,
 }
 
 pub(crate) async fn run(
@@ -60,15 +67,20 @@ pub(crate) async fn run(
 ) -> Result<Measured> {
     std::fs::create_dir_all(folder)?;
     let ends = ends(scenario, contender);
-    let relays = relays(scenario, &ends)?;
-    let mut receiver = start(contender.receiver(scenario, &ends)?, &folder.join("receiver.log"))?;
-    let mut sender = start(contender.sender(scenario, &ends)?, &folder.join("sender.log"))?;
+    let relays = relays(scenario, contender, &ends)?;
+    let mut receiver = start(contender.receiver(scenario, &ends)?, &folder.join("receiver.log"), false)?;
+    let mut sender =
+        start(contender.sender(scenario, &ends)?, &folder.join("sender.log"), contender.adapts())?;
+    let rate_bps = Arc::new(AtomicU64::new(scenario.rate_bps));
     sleep(START).await;
     let (length, zero) = (Duration::from_secs(seconds), Instant::now());
     let (from, to) = (WARM_UP.min(length / 2), length.saturating_sub(COOL_DOWN).max(length / 2));
-    let datagrams = (scenario.rate_bps * seconds / 8) as usize / crate::stream::DATAGRAM_BYTES + 1;
+    let datagrams = (scenario.rate_bps * seconds / 8) as usize / crate::datagram::DATAGRAM_BYTES + 1;
     let sink = Sink::listen(ends.output, zero, datagrams)?;
-    let sending = source::start(ends.input, scenario.rate_bps, zero, length)?;
+    let sending = source::start(ends.input, Arc::clone(&rate_bps), zero, length)?;
+    if let Some(lines) = sender.stdout.take() {
+        tokio::spawn(follow(lines, rate_bps));
+    }
     let mut samples = Vec::new();
     let (mut cpu, mut wire) = ((0.0, 0.0), (0, 0));
     let mut timer = interval(SAMPLE);
@@ -80,9 +92,9 @@ pub(crate) async fn run(
                 bail!("the {name} of {} ended: {status}", contender.name());
             }
         }
-        let sample =
-            Sample { at: zero.elapsed(), pushed: relays.iter().map(|r| r.stats().up.pushed_bytes).collect() };
-        let now = (cpu_of(&sender)? + cpu_of(&receiver)?, sample.pushed.iter().sum::<u64>());
+        let sample = Sample { at: zero.elapsed(), links: relays.iter().map(|r| r.stats().up).collect() };
+        let pushed = sample.links.iter().map(|link| link.pushed_bytes).sum();
+        let now = (cpu_of(&sender)? + cpu_of(&receiver)?, pushed);
         if sample.at <= from || samples.is_empty() {
             (cpu.0, wire.0) = now;
         }
@@ -104,26 +116,40 @@ fn cpu_of(child: &Child) -> Result<f64> {
     process::cpu_seconds(child.id().context("it ended")?)
 }
 
-fn start(call: Call, log: &Path) -> Result<Child> {
+/// The source makes what the sending tool's statistics say, until the tool ends.
+async fn follow(lines: ChildStdout, rate_bps: Arc<AtomicU64>) {
+    let mut lines = BufReader::new(lines).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let stats: Value = serde_json::from_str(&line).unwrap_or_default();
+        if let Some(target) = stats["target_bps"].as_u64() {
+            rate_bps.store(target, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Starts a tool; what it says goes to its log, but for its standard output if that is read.
+fn start(call: Call, log: &Path, read: bool) -> Result<Child> {
     let file = File::create(log)?;
+    let stdout = if read { Stdio::piped() } else { file.try_clone()?.into() };
     Command::new(&call.program)
         .args(&call.args)
         .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
+        .stdout(stdout)
         .stderr(file)
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot start {}; `make setup` installs it", call.program.display()))
 }
 
-/// An address that meets nobody: the process has a net of its own in 127.0.0.0/8.
-fn addr(host: usize, port: u16) -> SocketAddr {
+/// An address that meets nobody: the process has a net of its own in 127.0.0.0/8, and each contender a part of it.
+fn addr(contender: Contender, host: usize, port: u16) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
-    SocketAddr::from(([127, high | 0x80, low, host as u8], port))
+    SocketAddr::from(([127, high | 0x80, low, contender as u8 * CONTENDER_HOSTS + host as u8], port))
 }
 
 fn ends(scenario: &Scenario, contender: Contender) -> Ends {
     let links = 0..scenario.links.len();
+    let addr = |host, port| addr(contender, host, port);
     Ends {
         input: addr(1, 7000),
         links: links.clone().map(|index| addr(10 + index, 6000)).collect(),
@@ -134,7 +160,7 @@ fn ends(scenario: &Scenario, contender: Contender) -> Ends {
     }
 }
 
-fn relays(scenario: &Scenario, ends: &Ends) -> Result<Vec<Relay>> {
+fn relays(scenario: &Scenario, contender: Contender, ends: &Ends) -> Result<Vec<Relay>> {
     let above = |addr: SocketAddr| SocketAddr::new(addr.ip(), addr.port() + 1);
     let mut relays = Vec::new();
     for (index, link) in scenario.links.iter().enumerate() {
@@ -145,7 +171,7 @@ fn relays(scenario: &Scenario, ends: &Ends) -> Result<Vec<Relay>> {
         config.down = link.down.clone();
         config.seed = index as u64;
         // librist tells the links of a sender apart by their addresses.
-        config.source = Some(addr(30 + index, 0).ip());
+        config.source = Some(addr(contender, 30 + index, 0).ip());
         let (relay, driver) = relay(config)?;
         tokio::spawn(driver.run());
         relays.push(relay);

@@ -18,6 +18,8 @@ pub(crate) struct Scenario {
     pub(crate) latency: Duration,
     /// How long the stream lasts when nobody says otherwise.
     pub(crate) seconds: u64,
+    /// Whether the source is also tried with a rate that follows the links.
+    pub(crate) adapted: bool,
 }
 
 /// One link, and what somebody who knows it would set by hand.
@@ -50,6 +52,7 @@ pub(crate) fn all(traces: Option<&Path>) -> Result<Vec<Scenario>> {
     s3[0].up.outages.push(outage);
     s3[0].down.outages.push(outage);
     let s4 = vec![bursts(8, 30), bursts(6, 60), bursts(4, 120)];
+    let lossy = vec![random(20, 25, 0.1)];
     let s5 = vec![Link { up: unlimited(), down: unlimited(), mean_bps: 1000 * MBIT }];
     let s6 = traced(traces)?;
     let mean: u64 = s6.iter().map(|link| link.mean_bps).sum();
@@ -60,16 +63,22 @@ pub(crate) fn all(traces: Option<&Path>) -> Result<Vec<Scenario>> {
         rate_bps,
         latency: Duration::from_millis(latency_ms),
         seconds,
+        adapted: name == "S7",
     };
     Ok(vec![
+        scenario("S1", &s1, 5 * MBIT, 114, 45),
         scenario("S1", &s1, 5 * MBIT, 140, 45),
         scenario("S1", &s1, 5 * MBIT, 1000, 45),
+        scenario("S1-lossy", &lossy, 5 * MBIT, 274, 45),
+        scenario("S2", &s2, 6 * MBIT, 178, 45),
         scenario("S2", &s2, 6 * MBIT, 220, 45),
         scenario("S2", &s2, 6 * MBIT, 1000, 45),
         scenario("S3", &s3, 4 * MBIT, 450, 45),
         scenario("S3", &s3, 4 * MBIT, 1000, 45),
+        scenario("S4", &s4, 12 * MBIT, 265, 45),
         scenario("S4", &s4, 12 * MBIT, 300, 45),
         scenario("S4", &s4, 12 * MBIT, 1000, 45),
+        scenario("S4-full", &s4, 15_500_000, 1000, 45),
         scenario("S5", &s5, 100 * MBIT, 1000, 45),
         scenario("S6", &s6, 8 * MBIT, 1000, 120),
         scenario("S6", &s6, 8 * MBIT, 3000, 120),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use socket2::SockRef;
 
-use crate::stream::{TS_BYTES, number};
+use crate::datagram::{TS_BYTES, number};
 
 /// What the kernel is asked to keep while this process does something else.
 const BUFFER_BYTES: usize = 8 << 20;

@@ -1,25 +1,23 @@
-//! Sends the stream at a constant rate.
+//! Sends the stream at its rate, which may change.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::stream::{DATAGRAM_BYTES, fill};
+use crate::datagram::{DATAGRAM_BYTES, fill};
 
 /// Datagrams that are due are sent together, this often.
 const TICK: Duration = Duration::from_millis(1);
 
-/// When datagram `number` of a stream of `rate_bps` is sent, from its start.
-pub(crate) fn due(number: u32, rate_bps: u64) -> Duration {
-    Duration::from_secs_f64(f64::from(number) * (DATAGRAM_BYTES * 8) as f64 / rate_bps as f64)
-}
-
-/// Starts to send; ends after `length`. What it gives are the times of sending, since `start`, in µs.
+/// Starts to send `rate_bps`, looked at for each datagram; ends after `length`. What it gives are the times of sending,
+/// since `start`, in µs.
 pub(crate) fn start(
     to: SocketAddr,
-    rate_bps: u64,
+    rate_bps: Arc<AtomicU64>,
     start: Instant,
     length: Duration,
 ) -> Result<JoinHandle<Result<Vec<u64>>>> {
@@ -28,8 +26,8 @@ pub(crate) fn start(
     Ok(thread::spawn(move || {
         let mut sent = Vec::new();
         let mut datagram = [0; DATAGRAM_BYTES];
+        let mut due = Duration::ZERO;
         for number in 0.. {
-            let due = due(number, rate_bps);
             if due >= length {
                 break;
             }
@@ -40,6 +38,8 @@ pub(crate) fn start(
             sent.push(u64::try_from(start.elapsed().as_micros())?);
             // A tool that does not listen has lost it; what it did not get is counted by the sink.
             let _ = socket.send(&datagram);
+            let rate = rate_bps.load(Ordering::Relaxed).max(1) as f64;
+            due += Duration::from_secs_f64((DATAGRAM_BYTES * 8) as f64 / rate);
         }
         Ok(sent)
     }))

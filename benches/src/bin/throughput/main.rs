@@ -27,6 +27,9 @@ struct Cli {
     /// How long CPU time is measured, s
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// How often CPU time is measured, each way in its turn: the median is shown, as what else the machine does changes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
     /// Only these; all if absent
     #[arg(long, value_enum)]
     only: Vec<Way>,
@@ -82,10 +85,17 @@ fn main() -> Result<()> {
         cli.rate
     );
     println!("|---|---|---|---|---|---|");
-    for way in ways {
+    let mut rounds = vec![Vec::new(); ways.len()];
+    for _ in 0..cli.rounds {
+        for (&way, seen) in ways.iter().zip(&mut rounds) {
+            let time = Duration::from_secs(cli.seconds);
+            seen.extend(measure(way, cli.rate, LATENCY, time, cli.single)?);
+        }
+    }
+    for (way, seen) in ways.into_iter().zip(rounds) {
         let name = way.to_possible_value().context("a way without a name")?.get_name().to_owned();
-        let Some(used) = measure(way, cli.rate, LATENCY, Duration::from_secs(cli.seconds), cli.single)?
-        else {
+        let lost: u64 = seen.iter().map(|used| used.lost).sum();
+        let Some(used) = median(seen) else {
             println!("| {name} | not installed |");
             continue;
         };
@@ -93,13 +103,15 @@ fn main() -> Result<()> {
         let (sender, receiver) = (used.sender / gbit, used.receiver / gbit);
         let highest = highest(way, &cli.highest, cli.single)?;
         let highest = highest.map_or("–".to_owned(), |rate| format!("{rate} Mbit/s"));
-        println!(
-            "| {name} | {:.2} | {sender:.2} | {receiver:.2} | {} | {highest} |",
-            sender + receiver,
-            used.lost
-        );
+        println!("| {name} | {:.2} | {sender:.2} | {receiver:.2} | {lost} | {highest} |", sender + receiver);
     }
     Ok(())
+}
+
+/// The one in the middle, by the time of both ends.
+fn median(mut seen: Vec<Used>) -> Option<Used> {
+    seen.sort_by(|a, b| (a.sender + a.receiver).total_cmp(&(b.sender + b.receiver)));
+    seen.get(seen.len() / 2).copied()
 }
 
 /// The highest of `rates` before the first one at which something was lost, twice.
@@ -117,6 +129,7 @@ fn highest(way: Way, rates: &[u64], single: bool) -> Result<Option<u64>> {
 }
 
 /// What a stream took.
+#[derive(Debug, Clone, Copy)]
 struct Used {
     sender: f64,
     receiver: f64,

@@ -3,6 +3,7 @@
 //! `source.switch` and `agent.update` are not here yet and answer `unsupported`.
 
 mod diagnostics;
+mod interfaces;
 mod power;
 mod settings;
 
@@ -12,12 +13,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use strata_agent_protocol::interfaces::Rules;
 use strata_client::role::agent::{Agent, Context};
 use strata_proto::control::{
     AgentSettings, CommandKind, ConfigGet, ConfigGetResult, ConfigSet, ConfigUpdate, DeviceStatus,
-    DiagnosticsNetwork, EndReason, ErrorCode, Fault, FilesList, FilesListResult, InterfaceAction,
-    InterfaceCommand, InterfacesScan, InterfacesScanResult, LogsGet, LogsGetResult, MediaDelete, PowerAction,
-    PowerCommand, StreamStart, StreamStop,
+    DiagnosticsNetwork, EndReason, ErrorCode, Fault, FilesList, FilesListResult, InterfaceCommand,
+    InterfacesScan, InterfacesScanResult, LogsGet, LogsGetResult, MediaDelete, PowerAction, PowerCommand,
+    StreamStart, StreamStop,
 };
 use tokio::sync::mpsc;
 use tracing::Level;
@@ -28,7 +30,7 @@ use crate::hardware::Hardware;
 use crate::logs::Logs;
 use crate::media_dir::{MediaDir, PathError};
 use crate::streams::Streams;
-use crate::streams::plan::{Facts, check_update, plan};
+use crate::streams::plan::{Facts, Interfaces, check_update, plan};
 pub(crate) use settings::Kept;
 
 /// The device, as the control plane sees it.
@@ -68,8 +70,8 @@ impl Device {
         }
     }
 
-    fn disabled(&self) -> BTreeSet<String> {
-        self.kept().settings.disabled_interfaces.clone()
+    fn rules(&self) -> Rules {
+        self.kept().settings.rules()
     }
 }
 
@@ -115,8 +117,11 @@ impl Agent for Device {
         };
         let facts = Facts {
             media: &self.media,
-            interfaces: &seen.interfaces,
-            disabled: &self.disabled(),
+            interfaces: Interfaces {
+                present: &seen.interfaces,
+                rules: &self.rules(),
+                in_use: &BTreeSet::new(),
+            },
             stats_interval_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
             log: &log,
         };
@@ -133,34 +138,17 @@ impl Agent for Device {
     }
 
     async fn config_update(&self, _: Context, command: ConfigUpdate) -> Result<(), Fault> {
-        check_update(&command)?;
-        self.streams.update(command).await
+        let interfaces = Interfaces {
+            present: &self.hardware.seen().interfaces,
+            rules: &self.rules(),
+            in_use: &self.streams.activity().interfaces,
+        };
+        let update = check_update(&command, &interfaces)?;
+        self.streams.update(update).await
     }
 
     async fn interface_command(&self, ctx: Context, command: InterfaceCommand) -> Result<(), Fault> {
-        let name = command.interface;
-        if !self.hardware.seen().interfaces.iter().any(|interface| interface.name == name) {
-            let message = format!("this device has no interface {name:.32}");
-            return Err(Fault::new(ErrorCode::NOT_FOUND, message).with_field("payload.interface"));
-        }
-        let disabled = {
-            let mut kept = self.kept();
-            let mut next = kept.settings.clone();
-            match command.action {
-                InterfaceAction::Enable => next.disabled_interfaces.remove(&name),
-                InterfaceAction::Disable => next.disabled_interfaces.insert(name),
-                other => {
-                    let message =
-                        format!("{} {other:?} needs a modem manager, which is not here", ctx.kind());
-                    return Err(Fault::new(ErrorCode::UNSUPPORTED, message).with_field("payload.action"));
-                }
-            };
-            kept.keep(next, &self.config)?;
-            kept.settings.disabled_interfaces.clone()
-        };
-        self.streams.set_disabled(disabled.clone()).await;
-        self.hardware.set_disabled(disabled).await;
-        Ok(())
+        self.command_interface(&ctx, command).await
     }
 
     async fn interfaces_scan(&self, _: Context, _: InterfacesScan) -> Result<InterfacesScanResult, Fault> {

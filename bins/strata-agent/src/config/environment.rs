@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 
 use clap::ValueEnum as _;
+use strata_daemon::logs::LogFormat;
 use strata_proto::token::Secret;
 
 use super::ConfigError;
-use super::layer::{KEYS, Layer, LogFormat};
+use super::layer::{KEYS, Layer};
 
 /// Reads what the variables say; those of other programs are passed over, and those that Kubernetes sets for
 /// services.

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use strata_daemon::logs::LogFormat;
 use strata_proto::token::Secret;
 
 use super::ConfigError;
@@ -50,17 +51,6 @@ pub(crate) struct Layer {
     /// Log lines kept in memory for logs.get [default: 1000].
     #[arg(long, global = true, value_name = "N")]
     pub(crate) log_lines: Option<u64>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LogFormat {
-    /// One line of text per event.
-    #[default]
-    Text,
-    /// One JSON object per event.
-    Json,
 }
 
 /// Gives the names of all keys to a macro.

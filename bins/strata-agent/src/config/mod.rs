@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use strata_daemon::logs::LogFormat;
 use strata_proto::token::{EnrollUri, EnrollmentToken, Fingerprint};
 use thiserror::Error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
-pub(crate) use layer::{Layer, LogFormat};
+pub(crate) use layer::Layer;
 use origin::Origin;
 pub(crate) use settings::{Live, Settings};
 

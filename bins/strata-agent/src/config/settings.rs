@@ -1,6 +1,6 @@
 //! What the control plane changes on a running agent, kept in `STATE_DIR/settings.toml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use strata_agent_protocol::interfaces::{Preference, Rules};
 use strata_proto::control::{ErrorCode, Fault};
 
 use super::{ConfigError, layer, log_filter, seconds};
@@ -36,9 +37,17 @@ pub(crate) struct Settings {
     /// Interfaces that streams must not use (`interface.command`).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) disabled_interfaces: BTreeSet<String>,
+    /// How streams prefer interfaces (`interface.command`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) preferred_interfaces: BTreeMap<String, Preference>,
 }
 
 impl Settings {
+    /// What was said of interfaces.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules { disabled: self.disabled_interfaces.clone(), preferences: self.preferred_interfaces.clone() }
+    }
+
     /// Where the file lies.
     pub(super) fn path(state_dir: &Path) -> PathBuf {
         state_dir.join(FILE)

@@ -78,6 +78,8 @@ pub(crate) struct Activity {
     pub(crate) running: Vec<StreamId>,
     /// Device node the stream has open.
     pub(crate) device: Option<String>,
+    /// Interfaces that links of the stream are bound to.
+    pub(crate) interfaces: BTreeSet<String>,
 }
 
 impl Hardware {

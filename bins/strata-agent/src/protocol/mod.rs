@@ -9,6 +9,7 @@
 //!                ──► strata-agent-pipeline --agent VERSION probe    see [`probe`]
 //! ```
 
+pub mod interfaces;
 pub mod probe;
 pub mod stream;
 

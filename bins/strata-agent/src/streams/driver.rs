@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::child::{Child, Heard};
 use super::supervision::{Input, Output, Supervision};
-use super::{Order, Reports};
+use super::{Order, Reports, plan};
 use crate::hardware::Activity;
 
 /// Runs streams, one at a time, until every [`super::Streams`] is dropped.
@@ -113,8 +113,12 @@ impl Driver {
                 Some(Input::Stop(reason))
             }
             Order::Update(update, reply) => {
-                if self.machine.running().is_none() {
+                let Some(running) = self.machine.running() else {
                     return refuse(reply, ErrorCode::NOT_FOUND, "no stream is running");
+                };
+                if let Err(fault) = plan::check_change(running, &update) {
+                    let _ = reply.send(Err(fault));
+                    return None;
                 }
                 if self.updating.is_some() {
                     return refuse(reply, ErrorCode::RATE_LIMITED, "another update is under way; try again");
@@ -123,7 +127,7 @@ impl Driver {
                 Some(Input::Update(update))
             }
             Order::StatsInterval(interval) => Some(Input::StatsInterval(interval)),
-            Order::Disable(interfaces) => Some(Input::Disable(interfaces)),
+            Order::Rules(rules) => Some(Input::Rules(rules)),
         }
     }
 
@@ -145,6 +149,9 @@ impl Driver {
                 }
                 Output::Started(result) => self.started(result),
                 Output::Updated(result) => {
+                    if result.is_ok() {
+                        self.updated();
+                    }
                     if let Some(reply) = self.updating.take() {
                         let _ = reply.send(result.map_err(|words| failed(&words)));
                     }
@@ -203,13 +210,27 @@ impl Driver {
         }
     }
 
-    /// The bond as TOML, key for key (`control.md` §4.2), where people and tools find it.
+    /// The running stream's configuration is another now.
+    fn updated(&mut self) {
+        if let Some(config) = self.machine.running()
+            && let Err(error) = self.write_bonding(&config.stream_id, &config.bonding)
+        {
+            tracing::warn!(%error, "the changed bond could not be written");
+        }
+        self.activity.send_replace(self.activity());
+    }
+
+    /// The bond as TOML, key for key (`control.md` §4.2), where people and tools find it; secrets are in memory only.
     fn write_bonding(
         &self,
         stream: &strata_proto::id::StreamId,
         bonding: &BondingConfig,
     ) -> std::io::Result<()> {
-        let text = toml::to_string(bonding).map_err(std::io::Error::other)?;
+        let mut shown = bonding.clone();
+        for link in &mut shown.links {
+            link.uri = plan::without_secrets(&link.uri);
+        }
+        let text = toml::to_string(&shown).map_err(std::io::Error::other)?;
         crate::config::settings::replace(&self.run_dir.join(format!("{stream}.toml")), text.as_bytes())
     }
 
@@ -223,6 +244,11 @@ impl Driver {
             state: if running.is_some() { self.machine.state() } else { StreamState::Idle },
             running: running.iter().map(|config| config.stream_id.clone()).collect(),
             device: running.and_then(|config| config.source.device.clone()),
+            interfaces: running
+                .iter()
+                .flat_map(|config| &config.bonding.links)
+                .filter_map(|link| link.interface.clone())
+                .collect(),
         }
     }
 }

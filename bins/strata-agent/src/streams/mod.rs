@@ -9,11 +9,11 @@ mod driver;
 pub(crate) mod plan;
 mod supervision;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use strata_agent_protocol::interfaces::Rules;
 use strata_agent_protocol::stream::PipelineConfig;
 use strata_client::role::agent::Reporter;
 use strata_proto::control::{ConfigUpdate, EndReason, ErrorCode, Fault, StreamEnded, StreamStats};
@@ -50,7 +50,7 @@ enum Order {
     Stop(Option<StreamId>, EndReason, oneshot::Sender<Result<(), Fault>>),
     Update(ConfigUpdate, oneshot::Sender<Result<(), Fault>>),
     StatsInterval(Duration),
-    Disable(BTreeSet<String>),
+    Rules(Rules),
 }
 
 /// Makes the supervisor of one stream at a time. `program` is the pipeline's; `run_dir` gets the bonding configuration of the running stream.
@@ -90,9 +90,9 @@ impl Streams {
         let _ = self.orders.send(Order::StatsInterval(interval)).await;
     }
 
-    /// Changes which interfaces a running stream must not use.
-    pub(crate) async fn set_disabled(&self, interfaces: BTreeSet<String>) {
-        let _ = self.orders.send(Order::Disable(interfaces)).await;
+    /// Changes how a running stream uses interfaces.
+    pub(crate) async fn set_rules(&self, rules: Rules) {
+        let _ = self.orders.send(Order::Rules(rules)).await;
     }
 
     /// What runs now.

@@ -4,8 +4,11 @@
 
 mod command_line;
 mod commands;
+mod links;
+mod namespaces;
 mod plane;
 mod process;
+mod secret;
 mod session;
 mod stream;
 

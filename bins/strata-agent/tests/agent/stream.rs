@@ -42,7 +42,7 @@ impl Sink {
     }
 }
 
-async fn ask(device: &mut Device, kind: CommandKind, payload: Value) -> Reply {
+pub(crate) async fn ask(device: &mut Device, kind: CommandKind, payload: Value) -> Reply {
     device.ask(Command::decode(kind, &payload.to_string()).unwrap()).await
 }
 
@@ -56,7 +56,7 @@ async fn start(device: &mut Device, sink: &Sink) -> Reply {
     ask(device, CommandKind::StreamStart, start).await
 }
 
-async fn stats(device: &mut Device, fits: impl Fn(&StreamStats) -> bool) -> StreamStats {
+pub(crate) async fn stats(device: &mut Device, fits: impl Fn(&StreamStats) -> bool) -> StreamStats {
     let pick = |message| match message {
         AgentMessage::StreamStats(stats) if fits(&stats) => Some(stats),
         _ => None,
@@ -86,6 +86,9 @@ fn a_stream_starts_changes_and_stops() {
         assert_eq!(ask(&mut device, CommandKind::ConfigUpdate, update).await, Reply::ok());
         stats(&mut device, |s| s.target_bitrate_kbps == Some(200)).await;
 
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", agent.pid())).unwrap();
+        assert!(!maps.contains("libgst"), "GStreamer is the pipeline's alone");
+
         let order = |action| json!({"interface": "lo", "action": action});
         assert!(ask(&mut device, CommandKind::InterfaceCommand, order("disable")).await.success);
         // What was sent before the link was given up; then the counter stands still.
@@ -94,6 +97,13 @@ fn a_stream_starts_changes_and_stops() {
         assert_eq!(stats(&mut device, |_| true).await.links[0].sent_bytes, silent);
         assert!(ask(&mut device, CommandKind::InterfaceCommand, order("enable")).await.success);
         stats(&mut device, |s| s.links[0].sent_bytes > silent).await;
+
+        let priority = |value| json!({"interface": "lo", "action": "priority", "value": value});
+        let refused = ask(&mut device, CommandKind::InterfaceCommand, priority("first")).await;
+        assert_eq!(refused.error.unwrap().field.as_deref(), Some("payload.value"));
+        assert!(ask(&mut device, CommandKind::InterfaceCommand, priority("backup")).await.success);
+        let kept = std::fs::read_to_string(agent.state().join("settings.toml")).unwrap();
+        assert!(kept.contains("lo = \"backup\""), "{kept}");
 
         let other = ask(&mut device, CommandKind::StreamStop, json!({"stream_id": "str_2"})).await;
         assert_eq!(other.error.unwrap().code, ErrorCode::NOT_FOUND);

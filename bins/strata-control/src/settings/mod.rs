@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use strata_daemon::logs::LogFormat;
 use strata_server::ConfigError;
 use toml::{Table, Value};
 use tracing_subscriber::EnvFilter;
@@ -40,13 +41,6 @@ pub(crate) struct Tls {
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
     pub(crate) filter: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 impl Default for Own {

@@ -1,7 +1,5 @@
 //! `strata netem`: a bad link between two real programs, which is `strata_media::testing::relay` with flags.
 
-mod units;
-
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,13 +8,13 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
+use strata_daemon::Signals;
 use strata_media::testing::netem::{Config, LinkStats, Loss, Outage, Queue, Trace};
 use strata_media::testing::relay::{Mapping, Relay, RelayConfig, RelayError, RelayStats, relay};
 
 use crate::end::{End, Failure};
 use crate::lines::Lines;
-use crate::signals::Signals;
-use units::{burst, duration, mappings, outage, queue, rate, share};
+use crate::units::{burst, duration, mappings, outage, queue, rate, share};
 
 /// Emulate a bad network link between two programs that speak UDP.
 ///
@@ -95,15 +93,7 @@ Exit codes:
 
 /// Runs until a signal.
 pub(crate) async fn run(args: Netem, signals: &mut Signals) -> Result<End, Failure> {
-    let mut config = RelayConfig::new(args.maps.concat(), link(&args)?);
-    config.seed = args.seed;
-    config.source = args.source;
-    if args.trace.is_some() || args.up_only {
-        config.down = Config { trace: None, rate_bps: None, ..config.down };
-    }
-    if args.up_only {
-        config.down = Config { delay: args.delay, ..Config::default() };
-    }
+    let config = config(&args)?;
     let mut lines = Lines::stdout().map_err(|error| Failure::Open(format!("standard output: {error}")))?;
     let (relay, driver) = relay(config).map_err(|error| match error {
         RelayError::Bind { .. } => Failure::Open(format!("--map: {error}")),
@@ -148,6 +138,20 @@ fn line(stats: &RelayStats) -> Value {
     })
 }
 
+/// The relay that the flags describe.
+fn config(args: &Netem) -> Result<RelayConfig, Failure> {
+    let mut config = RelayConfig::new(args.maps.concat(), link(args)?);
+    config.seed = args.seed;
+    config.source = args.source;
+    if args.trace.is_some() {
+        config.down = Config { trace: None, rate_bps: None, ..config.down };
+    }
+    if args.up_only {
+        config.down = Config { delay: args.delay, ..Config::default() };
+    }
+    Ok(config)
+}
+
 fn link(args: &Netem) -> Result<Config, Failure> {
     let trace = match &args.trace {
         None => None,
@@ -174,4 +178,77 @@ fn link(args: &Netem) -> Result<Config, Failure> {
         outages: args.outage.clone(),
         ..Config::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        netem: Netem,
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn flags(flags: &str) -> RelayConfig {
+        let mapped = ["netem", "--map", "127.0.0.2:7000=127.0.0.1:7000"];
+        let cli = Cli::parse_from(mapped.into_iter().chain(flags.split_whitespace()));
+        config(&cli.netem).unwrap_or_else(|_| panic!("refused: {flags}"))
+    }
+
+    /// Both directions, unless it is said to be one.
+    #[test]
+    fn each_flag_does_what_it_says() {
+        let plain = Config { loss: Loss::Random { rate: 0.0 }, ..Config::default() };
+        let cases = [
+            ("", plain.clone()),
+            ("--rate 10M", Config { rate_bps: Some(10_000_000), ..plain.clone() }),
+            ("--delay 40ms", Config { delay: MS * 40, ..plain.clone() }),
+            ("--jitter 30ms", Config { jitter: MS * 30, ..plain.clone() }),
+            ("--jitter-reorders", Config { jitter_reorders: true, ..plain.clone() }),
+            ("--loss 2%", Config { loss: Loss::Random { rate: 0.02 }, ..plain.clone() }),
+            ("--loss 2% --burst 5", Config { loss: Loss::bursts(0.02, 5.0), ..plain.clone() }),
+            ("--duplicate 3%", Config { duplicate: 0.03, ..plain.clone() }),
+            ("--reorder 4%", Config { reorder: 0.04, ..plain.clone() }),
+            ("--queue 100ms", Config { queue: Queue::Time(MS * 100), ..plain.clone() }),
+            ("--queue 256KB", Config { queue: Queue::Bytes(256_000), ..plain.clone() }),
+            (
+                "--outage 10s+5s --outage 20s+1s",
+                Config {
+                    outages: [(10, 5), (20, 1)]
+                        .map(|(start, length)| Outage {
+                            start: MS * 1000 * start,
+                            length: MS * 1000 * length,
+                        })
+                        .into(),
+                    ..plain.clone()
+                },
+            ),
+        ];
+        for (given, link) in cases {
+            let config = flags(given);
+            assert_eq!((&config.up, &config.down), (&link, &link), "{given}");
+        }
+        let up_only = flags("--up-only --rate 1M --delay 40ms --loss 2%");
+        assert_eq!((up_only.up.rate_bps, up_only.up.loss), (Some(1_000_000), Loss::Random { rate: 0.02 }));
+        assert_eq!(up_only.down, Config { delay: MS * 40, ..Config::default() });
+        let of_all = flags("--seed 7 --source 127.0.0.9");
+        assert_eq!((of_all.seed, of_all.source), (7, Some([127, 0, 0, 9].into())));
+        assert_eq!((flags("").seed, flags("").source), (1, None));
+    }
+
+    /// A trace is of one direction; the other has what else is said, and no rate.
+    #[test]
+    fn a_trace_is_of_what_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("up.trace");
+        std::fs::write(&file, "5\n10\n").unwrap();
+        let config = flags(&format!("--trace {} --delay 20ms", file.display()));
+        assert_eq!(config.up.trace.map(|trace| trace.mean_rate_bps()), Some(2_400_000));
+        assert_eq!((config.down.trace, config.down.rate_bps, config.down.delay), (None, None, MS * 20));
+    }
 }

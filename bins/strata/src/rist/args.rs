@@ -2,34 +2,44 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
-use strata_media::bond::{Mode, SchedulerParams};
+use clap::{ArgAction, Args, ValueEnum};
+use strata_media::bond::{AdaptationParams, Mode, SchedulerParams};
 use strata_media::net::{self, AesType, Passphrase, ReceiverConfig, RistUrls, SenderConfig, Verifiers};
+
+use tracing_subscriber::filter::LevelFilter;
 
 use super::udp::UdpUrl;
 use crate::end::Failure;
+use crate::units::rate;
 
 /// Take a stream from UDP, and send it by RIST over one link or several.
 #[derive(Debug, Args)]
 #[command(after_long_help = SEND_EXAMPLES)]
 pub(crate) struct Send {
     /// Where the stream comes in, one RTP payload (usually 1316 bytes of MPEG-TS) per datagram:
-    /// udp://ADDRESS:PORT[?miface=INTERFACE]; a multicast group is joined, port 0 takes a free one
-    #[arg(short, long, alias = "inputurl", value_name = "URL")]
-    input: String,
-    /// The receiver, once for every link: rist://HOST:PORT[?NAME=VALUE&…],…
+    /// udp://ADDRESS:PORT[?miface=INTERFACE&stream-id=N],…, or rtp://… whose headers are taken off; a multicast group is joined,
+    /// port 0 takes a free one
     ///
-    /// Parameters of a link: source=ADDRESS, interface=NAME (or miface), weight=N (a hint), backup=1 (only when the
-    /// others do not suffice), metered=1 (last of all), cap=MB. Of the stream, in any of the URLs: buffer=MS (latency), secret, aes-type=128|256, key-rotation, username, password, cname.
+    /// Several are as many streams, each by all links. A receiver tells them apart by stream-id, an even number: the port within
+    /// the tunnel of main.
+    #[arg(short, long, alias = "inputurl", value_name = "URL,…", value_delimiter = ',', required = true)]
+    input: Vec<Unshown>,
+    /// The receiver, once for every link: rist://HOST:PORT[?NAME=VALUE&…],…; rist://@ADDRESS:PORT waits for it to call
+    ///
+    /// HOST may be a multicast group, with --profile simple and ttl=HOPS. Parameters of a link: source=ADDRESS, interface=NAME (or
+    /// miface), weight=N (a hint), backup=1 (only when the others do not suffice), metered=1 (last of all), cap=MB. Of the stream, in
+    /// any of the URLs: buffer=MS (latency), profile=simple|main, secret, aes-type=128|256, key-rotation, rver=0|1, username, password,
+    /// cname, null-packet-deletion=1, sequence-extension=1, full-datagrams=1, virt-dst-port=PORT, fec=0 (no repair packets).
     /// librist's others are checked, and a warning says that they have no effect.
     #[arg(short, long, alias = "outputurl", value_name = "URL,…")]
-    output: String,
-    /// How it speaks; main needs one port per link and can encrypt, simple two ports, an even one and the one above
+    output: Unshown,
+    /// How it speaks where no URL has a profile; main needs one port per link and can encrypt, simple two ports, an even one
+    /// and the one above
     #[arg(short, long, value_name = "PROFILE", default_value = "main")]
     profile: Profile,
     /// How much is sent that may turn out not to have been needed: economy repeats what is lost; balanced also copies
@@ -37,9 +47,29 @@ pub(crate) struct Send {
     /// copies keyframes and tables to all links, and spends half
     #[arg(short, long, value_name = "MODE", default_value_t)]
     mode: Mode,
+    /// Let only these users call links that wait for it: a file as ristsrppasswd prints it, a line per user; only with main
+    #[arg(short = 'F', long, alias = "srpfile", value_name = "FILE")]
+    users: Option<PathBuf>,
     /// Leave null packets out, which the receiver restores; only with main
     #[arg(short, long)]
     null_packet_deletion: bool,
+    /// Number packets with 32 bits, which more than 100 Mbit/s need at a latency of 1 s; only with main, for a receiver that knows
+    /// them
+    #[arg(long)]
+    sequence_extension: bool,
+    /// Send whole datagrams of IPv4 in the tunnel, for a receiver that takes no others; only with main, 24 bytes more for each
+    #[arg(long)]
+    full_datagrams: bool,
+    /// Say in the statistics, as target_bps, how much the source should make for the links to carry it: bit/s, from
+    /// FLOOR (as long as the links carry that) to CEILING. A line is written whenever it changes
+    #[arg(long, value_name = "FLOOR..CEILING", value_parser = source_rate, requires = "stats")]
+    adapt: Option<AdaptationParams>,
+    /// How fast target_bps rises again: percent of CEILING per second, 1 to 1000
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000), requires = "adapt")]
+    ramp: u16,
+    /// Taken as ristsender does; a warning says that 0 has no effect.
+    #[arg(short = 'f', long = "fast-start", value_name = "0|1", hide = true, value_parser = clap::value_parser!(u8).range(0..=1))]
+    fast_start: Option<u8>,
     #[command(flatten)]
     common: Common,
     /// Write statistics to this file once per second, a JSON object per line; - is standard output
@@ -51,21 +81,27 @@ pub(crate) struct Send {
 #[derive(Debug, Args)]
 #[command(after_long_help = RECEIVE_EXAMPLES)]
 pub(crate) struct Receive {
-    /// Where to listen, once for every port: rist://@ADDRESS:PORT[?NAME=VALUE&…],…; port 0 takes a free one
+    /// Where to listen, once for every port: rist://@ADDRESS:PORT[?NAME=VALUE&…],…; port 0 takes a free one. A
+    /// rist://HOST:PORT without the @ calls a sender that waits for it, by main
     ///
-    /// All of them are one stream, whichever profile a sender speaks: main comes to the port, simple to it and the
-    /// one above, so that it has to be even. Parameters: buffer=MS (latency), secret, aes-type=128|256, cname.
+    /// All of them are one stream, unless outputs have a stream-id, whichever profile a sender speaks: main comes to the port, simple to it and the
+    /// one above, so that it has to be even. A multicast group is joined, by miface=INTERFACE. Parameters: buffer=MS (latency),
+    /// secret, aes-type=128|256, cname, fec=0 (no repair packets); of who is called: username, password, source, interface.
     /// librist's others are checked, and a warning says that they have no effect.
     #[arg(short, long, alias = "inputurl", value_name = "URL,…")]
-    input: String,
-    /// Where the stream goes: udp://HOST:PORT[?miface=INTERFACE&ttl=HOPS],…; may be a multicast group
+    input: Unshown,
+    /// Where the stream goes: udp://HOST:PORT[?miface=INTERFACE&ttl=HOPS&stream-id=N],…, or rtp://… with headers; may be a
+    /// multicast group
+    ///
+    /// With a stream-id in any of them, what comes to the ports is several streams, up to 64, of as many senders: each goes to the
+    /// outputs of its stream-id, the port within the tunnel of main, and to those without one.
     #[arg(short, long, alias = "outputurl", value_name = "URL,…", value_delimiter = ',', required = true)]
-    output: Vec<String>,
+    output: Vec<Unshown>,
     /// Let only these users in: a file as ristsrppasswd prints it, a line per user. Who has no password, or does not
     /// speak the Main Profile, is not heard
     #[arg(short = 'F', long, alias = "srpfile", value_name = "FILE")]
     users: Option<PathBuf>,
-    /// Taken as ristreceiver does; both profiles are understood in any case
+    /// Taken as ristreceiver does; a warning says that it has no effect, as both profiles are understood.
     #[arg(short, long, value_name = "PROFILE", hide = true)]
     profile: Option<Profile>,
     #[command(flatten)]
@@ -83,17 +119,29 @@ struct Common {
     buffer: Option<u64>,
     /// Passphrase where no URL has a secret; better in the variable, as everyone on this machine sees command lines
     #[arg(short, long, value_name = "PASSPHRASE", env = "STRATA_RIST_SECRET", hide_env_values = true)]
-    secret: Option<Secret>,
+    secret: Option<Unshown>,
     /// Length of the key where no URL has an aes-type, bits
-    #[arg(short, long, value_name = "BITS", value_parser = aes_type)]
-    encryption_type: Option<AesType>,
+    #[arg(short, long, value_name = "BITS", value_parser = key_length)]
+    encryption_type: Option<KeyLength>,
+    /// Send logs, and statistics once per second, to this place as well: a datagram of UDP per line
+    #[arg(short, long, value_name = "HOST:PORT")]
+    remote_logging: Option<String>,
+    /// Taken as librist's tools do: this help has what the URLs may say.
+    #[arg(short = 'u', long = "help-url", hide = true, action = ArgAction::HelpLong)]
+    _help_url: Option<bool>,
+    /// Time between two statistics, in --stats, on a terminal and for --remote-logging, ms; 0: none
+    #[arg(short = 'S', long = "statsinterval", value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
+    stats_interval: u64,
+    /// What is logged where --log says nothing, by librist's numbers: -1 nothing, 3 errors, 4 warnings, 6 information, 7 more
+    #[arg(short = 'v', long = "verbose-level", value_name = "LEVEL", allow_negative_numbers = true)]
+    verbose_level: Option<i8>,
 }
 
-/// A passphrase as it was given. `clap` shows the values that it refuses: it is checked later.
+/// A passphrase, or a URL that may have one, as it was given. `clap` shows the values that it refuses: it is checked later.
 #[derive(Clone)]
-struct Secret(String);
+struct Unshown(String);
 
-impl FromStr for Secret {
+impl FromStr for Unshown {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
@@ -101,9 +149,9 @@ impl FromStr for Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Unshown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
+        f.write_str("…")
     }
 }
 
@@ -124,28 +172,67 @@ impl ValueEnum for Profile {
     }
 }
 
-fn aes_type(text: &str) -> Result<AesType, String> {
+/// Limits of the source's rate.
+fn source_rate(text: &str) -> Result<AdaptationParams, String> {
+    let (floor, ceiling) = text.split_once("..").ok_or("expected FLOOR..CEILING, such as 500k..8M")?;
+    let mut params = AdaptationParams::new(rate(ceiling)?);
+    params.floor_bps = rate(floor)?;
+    if params.floor_bps > params.ceiling_bps {
+        return Err("the floor is above the ceiling".to_owned());
+    }
+    Ok(params)
+}
+
+/// What is said of the key: nothing with 0, which is what librist's tools have when nothing is said.
+#[derive(Debug, Clone, Copy)]
+struct KeyLength(Option<AesType>);
+
+fn key_length(text: &str) -> Result<KeyLength, String> {
     match text {
-        "128" => Ok(AesType::Aes128),
-        "256" => Ok(AesType::Aes256),
+        "0" => Ok(KeyLength(None)),
+        "128" => Ok(KeyLength(Some(AesType::Aes128))),
+        "256" => Ok(KeyLength(Some(AesType::Aes256))),
         _ => Err("expected 128 or 256".to_owned()),
     }
 }
 
 impl Common {
-    fn urls(&self, flag: &str, text: &str) -> Result<RistUrls, Failure> {
+    /// Time between two statistics, if there are to be any.
+    fn interval(&self, stats: Option<&Path>) -> Result<Option<Duration>, Failure> {
+        match self.stats_interval {
+            0 if stats.is_some() => {
+                Err(Failure::Usage("--stats: there are none with --statsinterval 0".to_owned()))
+            }
+            0 => Ok(None),
+            ms => Ok(Some(Duration::from_millis(ms))),
+        }
+    }
+
+    /// What is logged, by the levels of syslog(3), and librist's 100 for all there is.
+    fn verbosity(&self) -> Option<LevelFilter> {
+        Some(match self.verbose_level? {
+            ..0 => LevelFilter::OFF,
+            0..=3 => LevelFilter::ERROR,
+            4 => LevelFilter::WARN,
+            5 | 6 => LevelFilter::INFO,
+            7 => LevelFilter::DEBUG,
+            8.. => LevelFilter::TRACE,
+        })
+    }
+
+    fn urls(&self, flag: &str, Unshown(text): &Unshown) -> Result<RistUrls, Failure> {
         let urls = text.parse::<RistUrls>().map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
         let urls = match self.buffer {
             Some(ms) => urls.or_buffer(Duration::from_millis(ms)),
             None => urls,
         };
         let urls = match &self.secret {
-            Some(Secret(text)) => urls.or_secret(Passphrase::new(text).map_err(|error| {
+            Some(Unshown(text)) => urls.or_secret(Passphrase::new(text).map_err(|error| {
                 Failure::Usage(format!("--secret (or STRATA_RIST_SECRET in the environment): {error}"))
             })?),
             None => urls,
         };
-        match self.encryption_type {
+        match self.encryption_type.and_then(|KeyLength(bits)| bits) {
             Some(bits) if urls.has_secret() => Ok(urls.or_aes_type(bits)),
             Some(_) => Err(Failure::Usage("--encryption-type: only with a secret".to_owned())),
             None => Ok(urls),
@@ -155,37 +242,120 @@ impl Common {
 
 /// Reads a URL of a flag. Not left to `clap`, which shows what it refuses, and someone may have mixed the flags up: a
 /// `rist://` URL has secrets.
-fn udp_url(flag: &str, text: &str) -> Result<UdpUrl, Failure> {
+fn udp_url(flag: &str, Unshown(text): &Unshown) -> Result<UdpUrl, Failure> {
     text.parse().map_err(|error| Failure::Usage(format!("{flag}: {error}")))
 }
 
+/// Reads the file of `--users`.
+fn users(path: Option<&Path>) -> Result<Option<Verifiers>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let named = |error: &dyn fmt::Display| format!("--users: {}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::Open(named(&error)))?;
+    Verifiers::parse(&text).map(Some).map_err(|error| Failure::Usage(named(&error)))
+}
+
 impl Send {
-    /// Where the stream comes in.
-    pub(super) fn input(&self) -> Result<UdpUrl, Failure> {
-        let url = udp_url("--input", &self.input)?;
-        match url.hops {
-            Some(_) => Err(Failure::Usage("--input: ttl: only for an output".to_owned())),
-            None => Ok(url),
+    /// Where logs go too.
+    pub(super) fn remote(&self) -> Option<&str> {
+        self.common.remote_logging.as_deref()
+    }
+
+    /// Where streams come in.
+    pub(super) fn inputs(&self) -> Result<Vec<UdpUrl>, Failure> {
+        let urls = self.input.iter().map(|text| match udp_url("--input", text)? {
+            UdpUrl { hops: Some(_), .. } => {
+                Err(Failure::Usage("--input: ttl: only for an output".to_owned()))
+            }
+            url => Ok(url),
+        });
+        urls.collect()
+    }
+
+    /// Time between two statistics, if there are to be any.
+    pub(super) fn interval(&self) -> Result<Option<Duration>, Failure> {
+        self.common.interval(self.stats.as_deref())
+    }
+
+    /// What is logged, if that is said here.
+    pub(super) fn verbosity(&self) -> Option<LevelFilter> {
+        self.common.verbosity()
+    }
+
+    /// Tells which flags have no effect.
+    pub(super) fn tell_unused(&self) {
+        if self.fast_start == Some(0) {
+            tracing::warn!(
+                "--fast-start 0 has no effect: nothing is held back until a receiver has answered"
+            );
         }
+    }
+
+    /// Limits of the source's rate, if it is to follow the links.
+    pub(super) fn adaptation(&self) -> Option<AdaptationParams> {
+        let mut params = self.adapt.clone()?;
+        params.ramp = f64::from(self.ramp) / 100.0;
+        Some(params)
     }
 
     /// The links, as they are written.
     pub(super) fn urls(&self) -> Result<RistUrls, Failure> {
-        self.common.urls("--output", &self.output)
+        let Profile(profile) = self.profile;
+        let mut urls = self.common.urls("--output", &self.output)?.or_profile(profile);
+        if self.null_packet_deletion {
+            urls = urls.or_null_packet_deletion();
+        }
+        if self.sequence_extension {
+            urls = urls.or_sequence_extension();
+        }
+        if self.full_datagrams {
+            urls = urls.or_full_datagrams();
+        }
+        Ok(urls)
     }
 
-    /// The sender over links that are resolved.
-    pub(super) fn config(&self, urls: &RistUrls) -> Result<SenderConfig, Failure> {
-        let config = urls.sender().map_err(|error| Failure::Usage(format!("--output: {error}")))?;
-        let Profile(profile) = self.profile;
-        let mut config = config.with_profile(profile);
-        config.null_packet_deletion = self.null_packet_deletion;
+    /// The sender over links that are resolved, of what comes in at `input`.
+    pub(super) fn config(&self, urls: &RistUrls, input: &UdpUrl) -> Result<SenderConfig, Failure> {
+        let mut config = urls.sender().map_err(|error| Failure::Usage(format!("--output: {error}")))?;
+        let fec = config.scheduler.fec;
         config.scheduler = SchedulerParams::new(self.mode);
+        config.scheduler.fec = fec;
+        config.users = users(self.users.as_deref())?;
+        if input.stream.is_some() && config.profile == net::Profile::Simple {
+            return Err(Failure::Usage("--input: stream-id: only with the profile main".to_owned()));
+        }
+        if self.input.len() > 1 && config.links.iter().any(|link| link.listens) {
+            let reason =
+                "--input: several only where links call; one that waits for a receiver carries one stream";
+            return Err(Failure::Usage(reason.to_owned()));
+        }
+        config.virtual_port = input.stream.or(config.virtual_port);
         Ok(config)
     }
 }
 
 impl Receive {
+    /// Time between two statistics, if there are to be any.
+    pub(super) fn interval(&self) -> Result<Option<Duration>, Failure> {
+        self.common.interval(self.stats.as_deref())
+    }
+
+    /// What is logged, if that is said here.
+    pub(super) fn verbosity(&self) -> Option<LevelFilter> {
+        self.common.verbosity()
+    }
+
+    /// Tells which flags have no effect.
+    pub(super) fn tell_unused(&self) {
+        if self.profile.is_some() {
+            tracing::warn!("--profile has no effect: a receiver understands both profiles");
+        }
+    }
+
+    /// Where logs go too.
+    pub(super) fn remote(&self) -> Option<&str> {
+        self.common.remote_logging.as_deref()
+    }
+
     /// Where the stream goes.
     pub(super) fn outputs(&self) -> Result<Vec<UdpUrl>, Failure> {
         self.output.iter().map(|text| udp_url("--output", text)).collect()
@@ -199,10 +369,10 @@ impl Receive {
     /// The receiver at ports whose addresses are resolved.
     pub(super) fn config(&self, urls: &RistUrls) -> Result<ReceiverConfig, Failure> {
         let mut config = urls.receiver().map_err(|error| Failure::Usage(format!("--input: {error}")))?;
-        if let Some(path) = &self.users {
-            let named = |error: &dyn fmt::Display| format!("--users: {}: {error}", path.display());
-            let text = std::fs::read_to_string(path).map_err(|error| Failure::Open(named(&error)))?;
-            config.users = Some(Verifiers::parse(&text).map_err(|error| Failure::Usage(named(&error)))?);
+        config.users = users(self.users.as_deref())?;
+        if self.profile == Some(Profile(net::Profile::Simple)) && !config.calls.is_empty() {
+            let reason = "--input: only by the profile main can a sender be called";
+            return Err(Failure::Usage(reason.to_owned()));
         }
         Ok(config)
     }
@@ -218,6 +388,9 @@ Examples:
       --output 'rist://host:6000?aes-type=256' --stats -
   To a receiver of the Simple Profile, such as GStreamer's ristsrc:
     strata rist send --profile simple --input udp://239.1.1.1:5000?miface=eth0 --output rist://host:6000
+  To a receiver that cannot be reached, and calls:
+    strata rist send --input udp://127.0.0.1:5000 --output rist://@0.0.0.0:6000
+    strata rist receive --input rist://sender:6000 --output udp://127.0.0.1:5002
 
 SIGINT or SIGTERM ends it: what has come in is sent, and repeated where it is lost, for the latency; a second signal ends
 it at once.
@@ -261,11 +434,73 @@ mod tests {
     }
 
     #[test]
+    fn flags_of_ristsender_are_taken() {
+        let line =
+            "send -p 0 -b 500 -S 0 -v 4 -f 1 -s secret -e 0 -i udp://127.0.0.1:0 -o rist://127.0.0.1:8";
+        assert!(Line::try_parse_from(line.split(' ')).is_ok());
+        for (level, expected) in [
+            ("-1", LevelFilter::OFF),
+            ("3", LevelFilter::ERROR),
+            ("4", LevelFilter::WARN),
+            ("6", LevelFilter::INFO),
+            ("7", LevelFilter::DEBUG),
+            ("100", LevelFilter::TRACE),
+        ] {
+            let line = line.replace("-v 4", &format!("-v {level}"));
+            let send = Line::try_parse_from(line.split(' ')).unwrap().send;
+            assert_eq!((send.verbosity(), send.interval().unwrap()), (Some(expected), None), "{line}");
+        }
+        let often = Line::parse_from(line.replace("-S 0", "-S 250").split(' ')).send;
+        assert_eq!(often.interval().unwrap(), Some(Duration::from_millis(250)));
+        let never = Line::parse_from(format!("{line} --stats -").split(' ')).send;
+        assert!(never.interval().is_err());
+    }
+
+    #[test]
+    fn a_source_is_told_to_make_more_by_its_ramp() {
+        let line = |more: &str| {
+            let line = format!("send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 --stats - {more}");
+            Line::try_parse_from(line.trim_end().split(' ')).map(|line| line.send.adaptation())
+        };
+        assert_eq!(line("").unwrap(), None);
+        assert_eq!(line("--adapt 1M..5M").unwrap().unwrap().ramp, 0.1);
+        assert_eq!(line("--adapt 1M..5M --ramp 50").unwrap().unwrap().ramp, 0.5);
+        for wrong in ["--ramp 50", "--adapt 1M..5M --ramp 0", "--adapt 1M..5M --ramp 1001"] {
+            assert!(line(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[derive(Debug, Parser)]
+    struct Other {
+        #[command(flatten)]
+        receive: Receive,
+    }
+
+    #[test]
+    fn what_is_shown_of_flags_holds_no_secret() {
+        let (rist, udp) = ("rist://127.0.0.1:8?secret=horse", "udp://anna:horse@127.0.0.1:8");
+        let shown = [
+            format!("{:?}", Line::parse_from(["send", "-i", udp, "-o", rist, "-s", "horse"])),
+            format!("{:?}", Other::parse_from(["receive", "-i", rist, "-o", udp, "-o", rist, "-s", "horse"])),
+        ];
+        assert!(!shown.concat().contains("horse"), "{shown:?}");
+    }
+
+    #[test]
+    fn limits_of_the_source_are_two_rates_in_order() {
+        let params = source_rate("500k..8M").unwrap();
+        assert_eq!((params.floor_bps, params.ceiling_bps), (500_000, 8_000_000));
+        assert!(source_rate("8M").unwrap_err().contains("FLOOR..CEILING"));
+        assert!(source_rate("8M..500k").unwrap_err().contains("above"));
+        assert!(source_rate("0..8M").is_err() && source_rate("1M..8Q").is_err());
+    }
+
+    #[test]
     fn the_length_of_a_key_goes_with_a_secret_from_a_url() {
         let output = "rist://127.0.0.1:8,rist://127.0.0.1:10?secret=s";
         let line = ["send", "-i", "udp://127.0.0.1:0", "-o", output, "-e", "256"];
         let send = Line::parse_from(line).send;
-        let config = send.config(&send.urls().unwrap()).unwrap();
+        let config = send.config(&send.urls().unwrap(), &send.inputs().unwrap()[0]).unwrap();
         assert_eq!(config.psk.unwrap().aes_type, AesType::Aes256);
     }
 }

@@ -4,17 +4,23 @@ mod args;
 mod receive;
 mod send;
 mod stats;
+mod streams;
 mod udp;
 mod view;
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Subcommand;
 use strata::screen::Target;
+use strata_media::net::url::Use;
 use strata_media::net::{NetError, RistUrls};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::end::Failure;
 use crate::lines::Lines;
+use crate::logs::Shown;
 use args::{Receive, Send};
 pub(crate) use receive::receive;
 pub(crate) use send::send;
@@ -26,6 +32,20 @@ pub(crate) enum Rist {
 }
 
 impl Rist {
+    pub(crate) fn remote(&self) -> Option<&str> {
+        match self {
+            Self::Send(args) => args.remote(),
+            Self::Receive(args) => args.remote(),
+        }
+    }
+
+    pub(crate) fn verbosity(&self) -> Option<LevelFilter> {
+        match self {
+            Self::Send(args) => args.verbosity(),
+            Self::Receive(args) => args.verbosity(),
+        }
+    }
+
     pub(crate) fn screen(&self) -> Option<Target> {
         let stats = match self {
             Self::Send(args) => &args.stats,
@@ -39,23 +59,54 @@ impl Rist {
 }
 
 /// Finds the addresses of a flag's URLs, and tells which of their parameters do nothing.
-async fn resolve(flag: &str, urls: RistUrls) -> Result<RistUrls, Failure> {
-    for unused in urls.unused() {
+async fn resolve(flag: &str, urls: RistUrls, of: Use) -> Result<RistUrls, Failure> {
+    for unused in urls.unused(of) {
         let url = urls.urls()[unused.index].authority();
         tracing::warn!("{flag}: {url}: {} has no effect: {}", unused.name, unused.why);
     }
     urls.resolve().await.map_err(|error| Failure::Open(format!("{flag}: {error}")))
 }
 
-/// Opens `--stats`, if it is given.
-fn stats(path: Option<&Path>) -> Result<Lines, Failure> {
-    let Some(path) = path else { return Ok(Lines::default()) };
-    Lines::open(path).map_err(|error| Failure::Open(format!("--stats: {}: {error}", path.display())))
+/// Opens `--stats`, if it is given; they go where logs go by UDP too.
+fn stats(path: Option<&Path>, shown: &Shown) -> Result<Lines, Failure> {
+    let lines = match path {
+        None => Lines::default(),
+        Some(path) => Lines::open(path)
+            .map_err(|error| Failure::Open(format!("--stats: {}: {error}", path.display())))?,
+    };
+    Ok(lines.with_remote(shown.remote().cloned()))
+}
+
+/// When statistics are due.
+struct Reports(Option<Interval>);
+
+impl Reports {
+    /// At once, and then after every `period`; never, if there is none.
+    fn every(period: Option<Duration>) -> Self {
+        Self(period.map(|period| {
+            let mut tick = interval(period);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick
+        }))
+    }
+
+    /// Whether there are any.
+    fn wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Waits until some are due.
+    async fn due(&mut self) -> Instant {
+        match &mut self.0 {
+            Some(tick) => tick.tick().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 fn failure(flag: &str, error: &NetError) -> Failure {
     match error {
-        NetError::Config { .. } => Failure::Usage(format!("{flag}: {error}")),
+        NetError::Config { .. } | NetError::Unsupported { .. } => Failure::Usage(format!("{flag}: {error}")),
         _ => Failure::Open(format!("{flag}: {error}")),
     }
 }

@@ -1,43 +1,82 @@
-//! `strata rist receive`: a bonded stream in, datagrams out.
+//! `strata rist receive`: a bonded stream in, datagrams out; or several streams.
 
+use std::borrow::BorrowMut;
 use std::time::Duration;
 
-use strata_media::net::{self, Receiver};
+use strata_daemon::Signals;
+use strata_media::net::url::Use;
+use strata_media::net::{self, Packet, Receiver, ReceiverConfig};
 use strata_media::rist::ReceiverStats;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, interval, timeout};
 
 use super::args::Receive;
 use super::stats::{OutputStats, ReceiverLine};
 use super::udp::Output;
-use super::{failure, resolve, stats, view};
+use super::{Reports, failure, resolve, stats, streams, view};
 use crate::end::{End, Failure};
 use crate::lines::Lines;
 use crate::logs::Shown;
-use crate::signals::Signals;
 
 /// Time between two looks whether all is played out; statistics are at most half as old.
-const LOOK: Duration = Duration::from_millis(200);
+pub(super) const LOOK: Duration = Duration::from_millis(200);
+/// Packets that are put out together.
+pub(super) const BATCH: usize = 64;
+
+/// An output, and the streams that it is for.
+pub(super) struct Destination {
+    output: Output,
+    /// The port within the tunnel that such a stream comes to; any, when it is not said.
+    stream: Option<u16>,
+}
+
+impl Destination {
+    /// Whether it is for a stream that came to this port within its tunnel, if it came by one.
+    pub(super) fn takes(&self, port: Option<u16>) -> bool {
+        self.stream.is_none() || self.stream == port
+    }
+}
 
 /// Runs a receiver until a signal.
 pub(crate) async fn receive(args: Receive, shown: &Shown, signals: &mut Signals) -> Result<End, Failure> {
     let output = args.outputs()?;
-    let urls = resolve("--input", args.urls()?).await?;
+    let period = args.interval()?;
+    args.tell_unused();
+    let urls = resolve("--input", args.urls()?, Use::Receiver).await?;
     let config = args.config(&urls)?;
-    let latency = config.latency;
-    let lines = stats(args.stats.as_deref())?;
-    let mut outputs = Vec::new();
+    let lines = stats(args.stats.as_deref(), shown)?;
+    let mut destinations = Vec::new();
+    let ssrc = getrandom::u32().map_err(|error| Failure::Open(format!("no random numbers: {error}")))?;
     for url in &output {
-        outputs.push(Output::open(url).await.map_err(|error| Failure::Open(format!("--output: {error}")))?);
+        let output = Output::open(url, ssrc).await;
+        let output = output.map_err(|error| Failure::Open(format!("--output: {error}")))?;
+        destinations.push(Destination { output, stream: url.stream });
     }
+    let told = (lines, Reports::every(period));
+    if destinations.iter().any(|it| it.stream.is_some()) {
+        return streams::receive(config, destinations, told, shown, signals).await;
+    }
+    receive_one(config, destinations, told, shown, signals).await
+}
+
+/// The same for one stream, whatever comes.
+async fn receive_one(
+    config: ReceiverConfig,
+    destinations: Vec<Destination>,
+    (lines, reports): (Lines, Reports),
+    shown: &Shown,
+    signals: &mut Signals,
+) -> Result<End, Failure> {
+    let latency = config.latency;
     let (receiver, driver) = net::receiver(config).map_err(|error| failure("--input", &error))?;
     let ports = receiver.local_addrs();
     tracing::info!(?ports, latency_ms = latency.as_millis(), "receiving");
     tokio::spawn(driver.run());
     let mut run = Run {
         receiver,
-        outputs,
+        destinations,
         counts: OutputStats::default(),
         lines,
+        reports,
         started: Instant::now(),
         before: (ReceiverStats::default(), Duration::ZERO),
     };
@@ -52,15 +91,38 @@ pub(crate) async fn receive(args: Receive, shown: &Shown, signals: &mut Signals)
         _ = timeout(latency + LOOK, run.finish(shown)) => End::Signal,
         signal = signals.next() => End::Cut(signal),
     };
-    run.report(shown);
+    if run.reports.wanted() {
+        run.report(shown);
+    }
     Ok(end)
+}
+
+/// Puts packets out, and counts them.
+pub(super) fn pass(
+    packets: impl Iterator<Item = Packet>,
+    destinations: &mut [impl BorrowMut<Destination>],
+    counts: &mut OutputStats,
+) {
+    for Packet { payload, sequence, timestamp, .. } in packets {
+        counts.datagrams += 1;
+        counts.bytes += payload.len() as u64;
+        for it in destinations.iter_mut() {
+            it.borrow_mut().output.send(&payload, sequence, timestamp);
+        }
+    }
+    counts.refused = 0;
+    for Destination { output, .. } in destinations.iter_mut().map(BorrowMut::borrow_mut) {
+        output.flush();
+        counts.refused += output.refused();
+    }
 }
 
 struct Run {
     receiver: Receiver,
-    outputs: Vec<Output>,
+    destinations: Vec<Destination>,
     counts: OutputStats,
     lines: Lines,
+    reports: Reports,
     started: Instant,
     /// What was reported last, and when.
     before: (ReceiverStats, Duration),
@@ -69,27 +131,21 @@ struct Run {
 impl Run {
     /// Passes packets on and tells how it goes, until the receiver ends.
     async fn work(&mut self, shown: &Shown) {
-        let mut tick = interval(Duration::from_secs(1));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut packets = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
-                packet = self.receiver.recv() => match packet {
-                    Some(packet) => self.pass(&packet.payload),
-                    None => return,
-                },
-                _ = tick.tick() => self.report(shown),
+                count = self.receiver.recv_many(&mut packets, BATCH) => {
+                    if count == 0 {
+                        return;
+                    }
+                    pass(packets.drain(..), &mut self.destinations, &mut self.counts);
+                }
+                _ = self.reports.due() => self.report(shown),
             }
         }
     }
 
-    fn pass(&mut self, payload: &[u8]) {
-        self.counts.datagrams += 1;
-        self.counts.bytes += payload.len() as u64;
-        self.outputs.iter_mut().for_each(|output| output.send(payload));
-    }
-
     fn report(&mut self, shown: &Shown) {
-        self.counts.refused = self.outputs.iter().map(|output| output.refused).sum();
         let (uptime, stats) = (self.started.elapsed(), self.receiver.stats());
         let addrs = self.receiver.local_addrs();
         let (before, then) = &self.before;

@@ -1,29 +1,42 @@
-//! The UDP side: where the stream comes in, and where it goes.
-#![expect(clippy::disallowed_types, reason = "this is where the sockets are")]
+//! The UDP side: where the stream comes in, and where it goes; as it is, or with a header of RTP on every datagram.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
-use tokio::net::{UdpSocket, lookup_host};
+use strata_media::net::{Channel, Inbox};
+use strata_media::rist::DecodeError;
+use strata_media::rist::rtp::{Header, PAYLOAD_TYPE_TS};
+use tokio::net::lookup_host;
 
-/// `udp://[@]host:port[?miface=INTERFACE&ttl=HOPS]`, as librist's tools take it; the `@` means nothing here.
+/// `udp://[@]host:port[?miface=INTERFACE&ttl=HOPS]`, or the same with `rtp://`, as librist's tools take it; the `@` means
+/// nothing here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UdpUrl {
+    rtp: bool,
     host: String,
     port: u16,
     interface: Option<String>,
     pub(super) hops: Option<u8>,
+    /// The port of the tunnel that tells streams apart.
+    pub(super) stream: Option<u16>,
 }
 
 impl FromStr for UdpUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let rest = text.strip_prefix("udp://").ok_or("expected udp://HOST:PORT")?;
+        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        let rtp = match scheme {
+            "udp" => false,
+            "rtp" => true,
+            _ => return Err("expected udp://HOST:PORT or rtp://HOST:PORT".to_owned()),
+        };
         let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
         let address = address.strip_suffix('/').unwrap_or(address);
         let address = address.strip_prefix('@').unwrap_or(address);
@@ -37,7 +50,7 @@ impl FromStr for UdpUrl {
             "" => Ipv4Addr::UNSPECIFIED.to_string(),
             host => host.to_owned(),
         };
-        let mut url = Self { host, port, interface: None, hops: None };
+        let mut url = Self { rtp, host, port, interface: None, hops: None, stream: None };
         for part in query.split('&').filter(|part| !part.is_empty()) {
             match part.split_once('=').unwrap_or((part, "")) {
                 (name, "") => return Err(format!("{name}: expected a value after =")),
@@ -46,12 +59,30 @@ impl FromStr for UdpUrl {
                     url.hops =
                         Some(hops.parse().map_err(|_| format!("ttl: {hops:?}, 0 to 255 are expected"))?);
                 }
-                (name, _) => return Err(format!("{name}: unknown parameter; these are known: miface, ttl")),
+                ("stream-id", number) => url.stream = Some(stream(number)?),
+                (name @ ("rtp-timestamp" | "rtp-sequence" | "rtp-ptype"), _) => {
+                    return Err(format!("{name}: unsupported: {RTP_HEADERS}"));
+                }
+                (name, _) => {
+                    return Err(format!(
+                        "{name}: unknown parameter; these are known: miface, ttl, stream-id"
+                    ));
+                }
             }
         }
         Ok(url)
     }
 }
+
+/// Of media; reports go to the port above.
+fn stream(number: &str) -> Result<u16, String> {
+    let port = number.parse().ok().filter(|port: &u16| *port > 0 && port.is_multiple_of(2));
+    port.ok_or_else(|| format!("stream-id: {number:?}, an even number from 2 to 65534 is expected"))
+}
+
+/// What is done with headers of RTP.
+const RTP_HEADERS: &str =
+    "headers of rtp:// are taken off, and put on with the numbers and time stamps of RIST and type 33";
 
 impl UdpUrl {
     async fn resolve(&self) -> Result<SocketAddr, String> {
@@ -61,18 +92,17 @@ impl UdpUrl {
     }
 }
 
-/// Room for one datagram; a longer one is cut, and is too long for a packet either way.
-const DATAGRAM_BYTES: usize = 2048;
-/// Datagrams are read into pieces of this, which they then share.
-const SLAB_BYTES: usize = 128 << 10;
 /// Asked of the kernel; it gives what `net.core.{r,w}mem_max` allow. 4 MiB hold 300 ms of 100 Mbit/s.
 const BUFFER_BYTES: usize = 4 << 20;
 
 /// Where datagrams come in.
 #[derive(Debug)]
 pub(super) struct Input {
-    socket: UdpSocket,
-    slab: BytesMut,
+    channel: Channel,
+    inbox: Inbox,
+    rtp: bool,
+    /// Read, and not taken yet.
+    came: VecDeque<Bytes>,
 }
 
 impl Input {
@@ -87,43 +117,48 @@ impl Input {
             }
             socket.bind(&addr.into())?;
             join(&socket, addr.ip(), url.interface.as_deref())?;
-            UdpSocket::from_std(socket.into())
+            Ok(socket)
         };
-        let socket = open().map_err(|error| format!("cannot listen on udp {addr}: {error}"))?;
-        Ok(Self { socket, slab: BytesMut::new() })
+        let failed = |error: &dyn std::error::Error| format!("cannot listen on udp {addr}: {error}");
+        let socket = open().map_err(|error: io::Error| failed(&error))?;
+        let channel = Channel::register(socket.into()).map_err(|error| failed(&error))?;
+        Ok(Self { channel, inbox: Inbox::default(), rtp: url.rtp, came: VecDeque::new() })
     }
 
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.channel.local_addr()
     }
 
-    /// Waits until there may be a datagram.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+    /// Whether there may be a datagram; the task is woken when there is.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.came.is_empty() { self.channel.poll_readable(cx) } else { Poll::Ready(()) }
     }
 
-    /// The next datagram, if one has come.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
-        if self.slab.capacity() < DATAGRAM_BYTES {
-            self.slab = BytesMut::with_capacity(SLAB_BYTES);
+    /// What the next datagram carries, if one has come; not, if it is to be RTP and is none.
+    pub(super) fn next(&mut self) -> Option<Result<Bytes, DecodeError>> {
+        if self.came.is_empty() {
+            self.came.extend(self.inbox.receive(&self.channel).map(|(data, _)| data.freeze()));
         }
-        // An error of a socket that is not connected tells of one datagram, and the next one may be well.
-        self.socket.try_recv_buf(&mut self.slab).ok()?;
-        Some(self.slab.split().freeze())
+        let datagram = self.came.pop_front()?;
+        if self.rtp {
+            return Some(Header::decode(&datagram).map(|(_, payload)| datagram.slice(payload)));
+        }
+        Some(Ok(datagram))
     }
 }
 
 /// Where datagrams go.
 #[derive(Debug)]
 pub(super) struct Output {
-    socket: UdpSocket,
+    channel: Channel,
     to: SocketAddr,
-    /// Datagrams the system did not take.
-    pub(super) refused: u64,
+    /// Source of the stream, if it goes out as RTP.
+    ssrc: Option<u32>,
 }
 
 impl Output {
-    pub(super) async fn open(url: &UdpUrl) -> Result<Self, String> {
+    /// Opens it; `ssrc` is told where it is RTP.
+    pub(super) async fn open(url: &UdpUrl, ssrc: u32) -> Result<Self, String> {
         let to = url.resolve().await?;
         if to.port() == 0 {
             return Err(format!("udp {to}: port: 1 to 65535 are expected"));
@@ -140,18 +175,31 @@ impl Output {
                 (Some(hops), false, true) => socket.set_multicast_hops_v6(hops)?,
                 (Some(hops), false, false) => socket.set_unicast_hops_v6(hops)?,
             }
-            UdpSocket::from_std(socket.into())
+            Ok(socket)
         };
-        let socket = open().map_err(|error| format!("cannot send to udp {to}: {error}"))?;
-        Ok(Self { socket, to, refused: 0 })
+        let failed = |error: &dyn std::error::Error| format!("cannot send to udp {to}: {error}");
+        let socket = open().map_err(|error: io::Error| failed(&error))?;
+        let channel = Channel::register(socket.into()).map_err(|error| failed(&error))?;
+        Ok(Self { channel, to, ssrc: url.rtp.then_some(ssrc) })
     }
 
-    /// Sends a datagram. One that the system does not take is gone, as on any network.
-    pub(super) fn send(&mut self, datagram: &[u8]) {
-        // Not through the runtime: it takes a socket for full until it has looked at it once.
-        if socket2::SockRef::from(&self.socket).send_to(datagram, &self.to.into()).is_err() {
-            self.refused += 1;
-        }
+    /// Gathers a datagram, of what came with this number and time stamp: a packet that is missing is missed in the numbers of
+    /// RTP. One that the system does not take is gone, as on any network.
+    pub(super) fn send(&mut self, payload: &[u8], number: u64, timestamp: u32) {
+        let Some(ssrc) = self.ssrc else { return self.channel.send_to(&[payload], self.to) };
+        let sequence = number as u16;
+        let header = Header { marker: false, payload_type: PAYLOAD_TYPE_TS, sequence, timestamp, ssrc };
+        self.channel.send_to(&[&header.encode(), payload], self.to);
+    }
+
+    /// Sends what was gathered.
+    pub(super) fn flush(&mut self) {
+        self.channel.flush();
+    }
+
+    /// Datagrams the system did not take.
+    pub(super) fn refused(&self) -> u64 {
+        self.channel.refused()
     }
 }
 
@@ -181,29 +229,46 @@ fn join(socket: &Socket, group: IpAddr, interface: Option<&str>) -> io::Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     #[test]
     fn forms_of_librist_are_read() {
-        let url = |host: &str, port| UdpUrl { host: host.to_owned(), port, interface: None, hops: None };
+        let url = |host: &str, port| UdpUrl {
+            rtp: false,
+            host: host.to_owned(),
+            port,
+            interface: None,
+            hops: None,
+            stream: None,
+        };
         assert_eq!("udp://127.0.0.1:5000".parse(), Ok(url("127.0.0.1", 5000)));
         assert_eq!("udp://@127.0.0.1:5000/".parse(), Ok(url("127.0.0.1", 5000)));
         assert_eq!("udp://@:5000".parse(), Ok(url("0.0.0.0", 5000)));
         assert_eq!("udp://[::1]:5000".parse(), Ok(url("::1", 5000)));
+        assert_eq!("rtp://[::1]:5000".parse(), Ok(UdpUrl { rtp: true, ..url("::1", 5000) }));
         let group = UdpUrl { interface: Some("eth0".into()), hops: Some(4), ..url("239.1.1.1", 5000) };
         assert_eq!("udp://239.1.1.1:5000?miface=eth0&ttl=4".parse(), Ok(group));
+        let stream = UdpUrl { stream: Some(2000), ..url("::1", 5000) };
+        assert_eq!("udp://[::1]:5000?stream-id=2000".parse(), Ok(stream));
     }
 
     #[test]
     fn what_is_refused_is_named() {
         for (text, said) in [
-            ("rtp://h:1", "expected udp://"),
+            ("rist://h:1", "expected udp://HOST:PORT or rtp://"),
+            ("h:1", "expected udp://"),
             ("udp://h", "port: expected one"),
             ("udp://h:65536", "port: expected 0 to 65535"),
             ("udp://::1:5000", "host: expected an address, IPv6 in brackets"),
             ("udp://h:1?ttl=256", r#"ttl: "256", 0 to 255"#),
             ("udp://h:1?miface", "miface: expected a value"),
             ("udp://h:1?buffer=1", "buffer: unknown parameter"),
+            ("udp://h:1?stream-id=1", r#"stream-id: "1", an even number"#),
+            ("udp://h:1?stream-id=0", r#"stream-id: "0", an even number"#),
+            ("udp://h:1?stream-id=65536", r#"stream-id: "65536", an even number"#),
+            ("rtp://h:1?rtp-ptype=96", "rtp-ptype: unsupported: headers of rtp://"),
         ] {
             let error = text.parse::<UdpUrl>().unwrap_err();
             assert!(error.contains(said), "{text}: {error}");
@@ -215,10 +280,35 @@ mod tests {
         let mut input = Input::open(&"udp://239.255.77.1:0?miface=lo".parse().unwrap()).await.unwrap();
         let port = input.local_addr().unwrap().port();
         let url = format!("udp://239.255.77.1:{port}?miface=lo&ttl=0");
-        let mut output = Output::open(&url.parse().unwrap()).await.unwrap();
-        output.send(b"to all");
-        assert_eq!(output.refused, 0);
-        input.readable().await.unwrap();
-        assert_eq!(input.next().unwrap(), "to all");
+        let mut output = Output::open(&url.parse().unwrap(), 7).await.unwrap();
+        output.send(b"to all", 0x1_0002, 9);
+        output.flush();
+        assert_eq!(output.refused(), 0);
+        poll_fn(|cx| input.poll_readable(cx)).await;
+        assert_eq!(input.next().unwrap().unwrap(), "to all");
+    }
+
+    #[tokio::test]
+    async fn headers_of_rtp_are_put_on_and_taken_off() {
+        let open =
+            async |scheme: &str| Input::open(&format!("{scheme}://127.0.0.1:0").parse().unwrap()).await;
+        for (scheme, carried) in
+            [("udp", &b"\x80\x21\0\x02\0\0\0\x09\0\0\0\x07to all"[..]), ("rtp", b"to all")]
+        {
+            let mut input = open(scheme).await.unwrap();
+            let url = format!("rtp://{}", input.local_addr().unwrap());
+            let mut output = Output::open(&url.parse().unwrap(), 7).await.unwrap();
+            output.send(b"to all", 0x1_0002, 9);
+            output.flush();
+            poll_fn(|cx| input.poll_readable(cx)).await;
+            assert_eq!(input.next().unwrap().unwrap(), carried);
+        }
+        let mut input = open("rtp").await.unwrap();
+        let url = format!("udp://{}", input.local_addr().unwrap());
+        let mut output = Output::open(&url.parse().unwrap(), 7).await.unwrap();
+        output.send(b"to all", 0x1_0002, 9);
+        output.flush();
+        poll_fn(|cx| input.poll_readable(cx)).await;
+        assert!(input.next().unwrap().is_err(), "it is no RTP");
     }
 }

@@ -7,8 +7,21 @@ use strata::screen::{LinkRow, megabits, megabytes, table};
 use strata_media::bond::{BondStats, LinkStats};
 use strata_media::rist::ReceiverStats;
 
+/// Streams by where they come in, if there are several.
+pub(super) fn senders(
+    uptime: Duration,
+    streams: impl ExactSizeIterator<Item = (SocketAddr, BondStats)>,
+) -> String {
+    let several = streams.len() > 1;
+    let one = |(input, stats): (SocketAddr, BondStats)| {
+        let head = if several { format!("from {input}\n") } else { String::new() };
+        head + &sender(uptime, &stats)
+    };
+    streams.map(one).collect::<Vec<_>>().join("\n")
+}
+
 /// A sender's links, and a line about the stream.
-pub(super) fn sender(uptime: Duration, stats: &BondStats) -> String {
+fn sender(uptime: Duration, stats: &BondStats) -> String {
     let rows = stats.links.iter().map(|link| row(link).cells());
     format!(
         "{}\n{:>4} s  in {}, {} resent of {} asked for, {} discarded, {} waiting ({:.0} ms), capacity {}",
@@ -38,6 +51,12 @@ fn row(stats: &LinkStats) -> LinkRow {
     }
 }
 
+/// The table of one of several streams.
+pub(super) fn stream(from: SocketAddr, port: Option<u16>, table: &str) -> String {
+    let port = port.map(|port| format!(", stream-id {port}"));
+    format!("from {from}{}\n{table}", port.unwrap_or_default())
+}
+
 /// A receiver's ports, and what became of the stream. Rates are those since `before`, so long ago.
 pub(super) fn receiver(
     uptime: Duration,
@@ -57,11 +76,12 @@ pub(super) fn receiver(
         ]
     });
     format!(
-        "{}\n{:>4} s  out {}, {} recovered, {} lost, {} too late, {} twice, {} waiting, latency {} ms",
+        "{}\n{:>4} s  out {}, {} recovered, {} by FEC, {} lost, {} too late, {} twice, {} waiting, latency {} ms",
         table(["port", "packets", "rate", "RTT", "received"], rows, 1),
         uptime.as_secs(),
         megabytes(stats.delivered_bytes),
         stats.recovered_packets,
+        stats.fec_recovered,
         stats.lost_packets,
         stats.late_packets,
         stats.duplicate_packets,

@@ -14,7 +14,9 @@ pub(super) struct Counts {
     pub(super) lost: u64,
     pub(super) retransmitted: u64,
     pub(super) copied: u64,
+    pub(super) repairs: u64,
     pub(super) rate: Rate,
+    pub(super) delivery: Rate,
 }
 
 impl Sender {
@@ -30,13 +32,19 @@ impl Sender {
             critical: self.priorities.critical,
             retransmitted: all().map(|counts| counts.retransmitted).sum(),
             copied: all().map(|counts| counts.copied).sum(),
+            fec_packets: all().map(|counts| counts.repairs).sum(),
             requested: flow.requested,
             refused: flow.refused,
-            discarded: self.scheduler.discarded,
+            discarded: self.scheduler.discarded.fresh + self.scheduler.discarded.repeats,
+            discarded_fresh: self.scheduler.discarded.fresh,
             pending: self.scheduler.len() as u64,
             pending_ms: self.scheduler.wait(now).as_secs_f64() * 1e3,
-            capacity_bps: usable.iter().map(|&link| self.links[link].capacity.bps() as u64).sum(),
+            capacity_bps: usable.iter().map(|&link| self.links[link].carried_bps() as u64).sum(),
+            keyframe_requests: flow.keyframe_requests,
             rejected_datagrams: flow.rejected,
+            foreign_requests: flow.foreign_requests,
+            throttled_echoes: flow.throttled_echoes,
+            unknown_arrivals: flow.unknown_arrivals,
             links: (0..self.links.len())
                 .filter(|&index| !self.removed[index])
                 .map(|index| self.link_stats(index))
@@ -52,19 +60,24 @@ impl Sender {
             interface: config.interface.clone(),
             state: if link.available() { link.state } else { LinkState::Dead },
             rtt_ms: link.rtt().map_or(0.0, ms),
+            rtt_min_ms: link.rtt_min().map_or(0.0, ms),
             loss_rate: link.loss.rate(),
-            capacity_bps: link.capacity.bps() as u64,
+            capacity_bps: link.carried_bps() as u64,
             capacity_confidence: link.capacity.confidence(self.now),
             sent_bytes: counts.bytes,
             sent_packets: counts.packets,
             sent_bps: counts.rate.bps(),
+            delivery_bps: counts.delivery.bps(),
             lost: counts.lost,
             retransmitted: counts.retransmitted,
             copied: counts.copied,
+            fec_packets: counts.repairs,
             in_flight_bytes: link.in_flight_bytes(),
             queue_ms: ms(link.queue()),
-            error: link.error.clone().or_else(|| link.cap_error()),
+            waiting_ms: ms(link.waiting()),
+            error: link.error.clone().or_else(|| link.refusal().map(|refusal| refusal.to_string())),
             spent_bytes: link.spent(),
+            group: link.group.map(|first| self.config.links[first].id),
         }
     }
 }

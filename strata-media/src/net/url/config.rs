@@ -3,13 +3,22 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::super::config::{LinkConfig, Profile, ReceiverConfig, SenderConfig};
+use super::super::config::{LinkConfig, Membership, Profile, ReceiverConfig, SenderConfig};
 use super::error::{Reason, UrlError};
 use super::param::{Param, Password};
 use super::{Host, RistUrl, RistUrls};
 use crate::rist::auth::Credentials;
-use crate::rist::psk::{AesType, Passphrase};
+use crate::rist::psk::{AesType, Passphrase, Rver};
 use crate::rist::tunnel::Psk;
+
+/// What URLs are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Use {
+    /// The links of a sender.
+    Sender,
+    /// The ports and calls of a receiver.
+    Receiver,
+}
 
 /// A parameter that has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +32,20 @@ pub struct Unused {
     pub why: &'static str,
 }
 
+const OF_A_GROUP: &str = "only for a multicast group";
 /// Bytes of a megabyte, as traffic is sold.
 const MEGABYTE: u64 = 1_000_000;
 
 /// What the links of one stream have in common.
 struct Common {
     latency: Option<Duration>,
+    profile: Option<Profile>,
+    null_packet_deletion: Option<bool>,
+    sequence_extension: Option<bool>,
+    full_datagrams: Option<bool>,
+    virtual_port: Option<u16>,
     cname: Option<String>,
+    fec: Option<bool>,
     psk: Option<Psk>,
     credentials: Option<Credentials>,
 }
@@ -60,6 +76,16 @@ impl RistUrls {
         Ok(self)
     }
 
+    /// With these addresses for its hosts, URL by URL, for who looks up names by other means than
+    /// [`resolve`](Self::resolve); hosts beyond them stay as they are.
+    #[must_use]
+    pub fn at(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        for (url, address) in self.urls.iter_mut().zip(addresses) {
+            url.host = Host::Ip(address);
+        }
+        self
+    }
+
     /// With this latency where no URL says another.
     #[must_use]
     pub fn or_buffer(self, buffer: Duration) -> Self {
@@ -72,10 +98,40 @@ impl RistUrls {
         self.or(Param::Secret(secret))
     }
 
+    /// With this canonical name, of 255 bytes at most, where no URL says another.
+    #[must_use]
+    pub fn or_cname(self, cname: String) -> Self {
+        self.or(Param::Cname(cname))
+    }
+
     /// Whether the stream is encrypted, by a passphrase in any of the URLs.
     #[must_use]
     pub fn has_secret(&self) -> bool {
         self.urls.iter().flat_map(|url| &url.params).any(|param| matches!(param, Param::Secret(_)))
+    }
+
+    /// By this profile where no URL says another, whatever else they say; without it, a sender's is found by that.
+    #[must_use]
+    pub fn or_profile(self, profile: Profile) -> Self {
+        self.or(Param::Profile(profile))
+    }
+
+    /// Without null packets, unless a URL says otherwise.
+    #[must_use]
+    pub fn or_null_packet_deletion(self) -> Self {
+        self.or(Param::NullPacketDeletion(true))
+    }
+
+    /// With sequence numbers of 32 bits, unless a URL says otherwise.
+    #[must_use]
+    pub fn or_sequence_extension(self) -> Self {
+        self.or(Param::SequenceExtension(true))
+    }
+
+    /// With whole datagrams of IPv4 in the tunnels, unless a URL says otherwise.
+    #[must_use]
+    pub fn or_full_datagrams(self) -> Self {
+        self.or(Param::FullDatagrams(true))
     }
 
     /// With keys of this length where no URL says another.
@@ -94,8 +150,8 @@ impl RistUrls {
         self
     }
 
-    /// The sender whose links these are, numbered from 0, once every name is [resolved](Self::resolve). Its profile is
-    /// Main if there is a secret or a password, else Simple.
+    /// The sender whose links these are, numbered from 0, once every name is [resolved](Self::resolve). Its profile is the one they
+    /// say; else Main if there is a secret or a password, something else that only Main has, or a URL that listens; else Simple.
     ///
     /// # Errors
     /// [`UrlError`] names the URL and the parameter that does not go with a sender or with the other URLs. Whether
@@ -106,37 +162,65 @@ impl RistUrls {
         let common = self.common()?;
         config.latency = common.latency.unwrap_or(config.latency);
         config.cname = common.cname.unwrap_or(config.cname);
-        if common.psk.is_some() || common.credentials.is_some() {
-            config.profile = Profile::Main;
-        }
+        let fec = &mut config.scheduler.fec.enabled;
+        *fec = common.fec.unwrap_or(*fec);
+        config.null_packet_deletion = common.null_packet_deletion.unwrap_or_default();
+        config.sequence_extension = common.sequence_extension.unwrap_or_default();
+        config.full_datagrams = common.full_datagrams.unwrap_or_default();
+        config.virtual_port = common.virtual_port;
         (config.psk, config.credentials) = (common.psk, common.credentials);
+        let is_main = config.psk.is_some()
+            || config.credentials.is_some()
+            || config.virtual_port.is_some()
+            || config.null_packet_deletion
+            || config.sequence_extension
+            || config.full_datagrams
+            || config.links.iter().any(|link| link.listens);
+        config.profile = common.profile.unwrap_or(if is_main { Profile::Main } else { Profile::Simple });
         Ok(config)
     }
 
-    /// The receiver that listens there, once every name is [resolved](Self::resolve).
+    /// The receiver that listens there, and calls senders that do, once every name is [resolved](Self::resolve).
     ///
     /// # Errors
     /// [`UrlError`] names the URL and the parameter that does not go with a receiver or with the other URLs. Whether
     /// the ports can be used is checked by [`receiver`](crate::net::receiver()).
     pub fn receiver(&self) -> Result<ReceiverConfig, UrlError> {
-        let binds = self.urls.iter().enumerate().map(|(index, url)| self.bind(index, url));
-        let mut config = ReceiverConfig::new(binds.collect::<Result<_, _>>()?);
+        let mut config = ReceiverConfig::new(Vec::new());
+        for (index, url) in self.urls.iter().enumerate() {
+            self.refuse_what_a_sender_does(index, url)?;
+            if url.listens {
+                config.memberships.extend(membership(config.binds.len(), url));
+                config.binds.push(self.address(index, url)?);
+            } else {
+                config.calls.push(self.link(index, url)?);
+            }
+        }
         let common = self.common()?;
         config.latency = common.latency.unwrap_or(config.latency);
         config.cname = common.cname.unwrap_or(config.cname);
-        config.psk = common.psk;
+        config.fec = common.fec.unwrap_or(config.fec);
+        (config.psk, config.credentials) = (common.psk, common.credentials);
         Ok(config)
     }
 
     /// Parameters that were taken and have no effect.
     #[must_use]
-    pub fn unused(&self) -> Vec<Unused> {
+    pub fn unused(&self, of: Use) -> Vec<Unused> {
         let of_url = |(index, url): (usize, &RistUrl)| {
             let unused = url.params.iter().filter_map(move |param| match param {
                 Param::Hint(hint, _) => Some(Unused { index, name: hint.name, why: hint.why }),
-                Param::Weight(_) if url.listens => {
+                Param::Weight(_) if of == Use::Receiver => {
                     Some(Unused { index, name: param.name(), why: "only a sender shares its stream" })
                 }
+                Param::Profile(_) if of == Use::Receiver => {
+                    Some(Unused { index, name: param.name(), why: "a receiver understands both profiles" })
+                }
+                Param::VirtDstPort(_) if of == Use::Receiver => Some(Unused {
+                    index,
+                    name: param.name(),
+                    why: "a receiver takes what comes to any port of a tunnel",
+                }),
                 _ => None,
             });
             unused.collect::<Vec<_>>()
@@ -145,15 +229,14 @@ impl RistUrls {
     }
 
     fn link(&self, index: usize, url: &RistUrl) -> Result<LinkConfig, UrlError> {
-        if url.listens {
-            let reason = "a sender calls its receiver: rist://HOST:PORT, without the @";
-            return Err(self.error(index, "host", Reason::Misplaced(reason)));
-        }
         let mut link = LinkConfig::new(u32::try_from(index).unwrap_or(u32::MAX), self.address(index, url)?);
+        link.listens = url.listens;
         for param in &url.params {
             match param {
                 Param::Interface(name) => link.interface = Some(name.clone()),
                 Param::Source(ip) => link.source = Some(*ip),
+                Param::Ttl(hops) if link.remote.ip().is_multicast() => link.hops = Some(*hops),
+                Param::Ttl(_) => return Err(self.error(index, "ttl", Reason::Misplaced(OF_A_GROUP))),
                 Param::Weight(weight) => link.weight = *weight,
                 Param::Backup(backup) => link.backup = *backup,
                 Param::Metered(metered) => link.metered = *metered,
@@ -164,28 +247,26 @@ impl RistUrls {
         Ok(link)
     }
 
-    fn bind(&self, index: usize, url: &RistUrl) -> Result<SocketAddr, UrlError> {
-        if !url.listens {
-            let reason = "a receiver listens: rist://@ADDRESS:PORT, with an @";
-            return Err(self.error(index, "host", Reason::Misplaced(reason)));
-        }
-        let of_a_link = |param: &&Param| {
-            matches!(
-                param,
-                Param::Interface(_) | Param::Source(_) | Param::Backup(_) | Param::Metered(_) | Param::Cap(_)
-            )
-        };
+    fn refuse_what_a_sender_does(&self, index: usize, url: &RistUrl) -> Result<(), UrlError> {
         let of_a_caller = |param: &&Param| matches!(param, Param::Username(_) | Param::Password(_));
-        if let Some(param) = url.params.iter().find(of_a_caller) {
-            let reason = "only for a sender, which says who it is; a receiver has a list of its users";
+        if let Some(param) = url.params.iter().find(of_a_caller).filter(|_| url.listens) {
+            let reason =
+                "only for who calls, and says who it is; a receiver that listens has a list of its users";
             return Err(self.error(index, param.name(), Reason::Misplaced(reason)));
         }
-        match url.params.iter().find(of_a_link) {
+        let group = matches!(url.host, Host::Ip(ip) if ip.is_multicast());
+        let of_a_sender = |param: &&Param| match param {
+            Param::Interface(_) | Param::Ttl(_) => url.listens && !group,
+            Param::Source(_) => url.listens,
+            param => param.is_of_a_sender(),
+        };
+        match url.params.iter().find(of_a_sender) {
             Some(param) => {
-                let reason = "only for a sender's links; a receiver listens at the address after the @";
+                let reason = "only for a sender's links; source and interface for a receiver that calls, interface and ttl for \
+                              one in a group";
                 Err(self.error(index, param.name(), Reason::Misplaced(reason)))
             }
-            None => self.address(index, url),
+            None => Ok(()),
         }
     }
 
@@ -198,28 +279,47 @@ impl RistUrls {
 
     fn common(&self) -> Result<Common, UrlError> {
         let buffer = |param: &Param| if let Param::Buffer(time) = param { Some(*time) } else { None };
+        let profile = |param: &Param| if let Param::Profile(profile) = param { Some(*profile) } else { None };
+        let port = |param: &Param| if let Param::VirtDstPort(port) = param { Some(*port) } else { None };
+        let nulls = |param: &Param| if let Param::NullPacketDeletion(is) = param { Some(*is) } else { None };
+        let long = |param: &Param| if let Param::SequenceExtension(is) = param { Some(*is) } else { None };
+        let full = |param: &Param| if let Param::FullDatagrams(is) = param { Some(*is) } else { None };
+        let cname = |param: &Param| if let Param::Cname(name) = param { Some(name.clone()) } else { None };
+        let fec = |param: &Param| if let Param::Fec(fec) = param { Some(*fec) } else { None };
+        Ok(Common {
+            psk: self.psk()?,
+            latency: self.agreed(buffer)?,
+            profile: self.agreed(profile)?,
+            null_packet_deletion: self.agreed(nulls)?,
+            sequence_extension: self.agreed(long)?,
+            full_datagrams: self.agreed(full)?,
+            virtual_port: self.agreed(port)?,
+            cname: self.agreed(cname)?,
+            fec: self.agreed(fec)?,
+            credentials: self.credentials()?,
+        })
+    }
+
+    /// The key, if there is a secret; what is said of one may stand in other URLs.
+    fn psk(&self) -> Result<Option<Psk>, UrlError> {
         let secret = |param: &Param| if let Param::Secret(text) = param { Some(text.clone()) } else { None };
         let aes_type = |param: &Param| if let Param::AesType(bits) = param { Some(*bits) } else { None };
         let rotation = |param: &Param| if let Param::KeyRotation(n) = param { Some(*n) } else { None };
-        let cname = |param: &Param| if let Param::Cname(name) = param { Some(name.clone()) } else { None };
+        let rver = |param: &Param| if let Param::Rver(rver) = param { Some(*rver) } else { None };
         let secret: Option<Passphrase> = self.agreed(secret)?;
         let aes_type: Option<AesType> = self.agreed(aes_type)?;
         let key_rotation: Option<u32> = self.agreed(rotation)?;
+        let rver: Option<Rver> = self.agreed(rver)?;
         let psk = secret.map(|secret| {
             let mut psk = Psk::new(secret);
             psk.aes_type = aes_type.unwrap_or(psk.aes_type);
             psk.key_rotation = key_rotation;
-            psk
+            psk.with_rver(rver.unwrap_or_default())
         });
         if psk.is_none() {
             self.refuse_without_secret()?;
         }
-        Ok(Common {
-            latency: self.agreed(buffer)?,
-            cname: self.agreed(cname)?,
-            psk,
-            credentials: self.credentials()?,
-        })
+        Ok(psk)
     }
 
     /// Who a sender says it is; the name and the password may stand in different URLs.
@@ -243,7 +343,8 @@ impl RistUrls {
 
     fn refuse_without_secret(&self) -> Result<(), UrlError> {
         for (index, url) in self.urls.iter().enumerate() {
-            let of_a_key = |param: &&Param| matches!(param, Param::AesType(_) | Param::KeyRotation(_));
+            let of_a_key =
+                |param: &&Param| matches!(param, Param::AesType(_) | Param::KeyRotation(_) | Param::Rver(_));
             if let Some(param) = url.params.iter().find(of_a_key) {
                 let reason = Reason::Misplaced("only with a secret, which is missing");
                 return Err(self.error(index, param.name(), reason));
@@ -271,8 +372,23 @@ impl RistUrls {
     }
 }
 
+/// How a group is joined, if something is said of it.
+fn membership(bind: usize, url: &RistUrl) -> Option<Membership> {
+    let mut membership = Membership::new(bind);
+    for param in &url.params {
+        match param {
+            Param::Interface(name) => membership.interface = Some(name.clone()),
+            Param::Ttl(hops) => membership.hops = Some(*hops),
+            _ => {}
+        }
+    }
+    (membership != Membership::new(bind)).then_some(membership)
+}
+
 impl RistUrl {
-    fn source(&self) -> Option<IpAddr> {
+    /// The address it is bound to, if it says so: one that is called must be of the same family.
+    #[must_use]
+    pub fn source(&self) -> Option<IpAddr> {
         self.params.iter().find_map(|param| if let Param::Source(ip) = param { Some(*ip) } else { None })
     }
 }

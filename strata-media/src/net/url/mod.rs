@@ -5,20 +5,31 @@
 //!  rist://@0.0.0.0:6000?buffer=300,rist://@[::]:6002                                           a receiver's ports
 //! ```
 //!
+//! With the Main Profile it may be the other way round: a sender's `rist://@0.0.0.0:6000` waits for a receiver to call, and a
+//! receiver's `rist://host:6000` calls it.
+//!
 //! | parameter | value | of |
 //! |---|---|---|
 //! | `buffer` | latency, ms, 1 to 60 000 | the stream |
+//! | `profile` | `simple` or `main`, or 0 or 1; of a sender, found by the rest if it is not given | the stream |
 //! | `secret` | passphrase of the Main Profile, as it is: there are no escapes, so neither `&` nor `,` | the stream |
 //! | `aes-type` | 128 or 256, bits of the key | the stream |
 //! | `key-rotation` | datagrams per key, at least 500 | the stream |
-//! | `username`, `password` | who a sender says it is, 1 to 255 bytes each; only both | the stream |
+//! | `rver` | 0 for the key's initial counter as in TR-06-2:2020, 1 (default) for later peers; of who calls | the stream |
+//! | `username`, `password` | who it is that calls, 1 to 255 bytes each; only both | the stream |
 //! | `cname` | canonical name in RTCP | the stream |
-//! | `interface` (or `miface`) | interface a sender's link is bound to | the link |
-//! | `source` | source address of a sender's link | the link |
-//! | `weight` | a hint: links of more weight get more, as far as they carry it; 0 is no hint | the link |
+//! | `null-packet-deletion` | 1: null packets are left out, and restored by the receiver; of a sender by the Main Profile | the stream |
+//! | `sequence-extension` | 1: sequence numbers of 32 bits; of a sender by the Main Profile | the stream |
+//! | `full-datagrams` | 1: whole datagrams of IPv4 in the tunnel; of a sender by the Main Profile | the stream |
+//! | `virt-dst-port` | the port within the tunnel that media goes to, an even one, 1968 by default; of a sender by the Main Profile | the stream |
+//! | `fec` | 0: no repair packets ([`crate::fec`]) are sent, or taken | the stream |
+//! | `interface` (or `miface`) | interface a sender's link is bound to, or a receiver's group is joined by | the link |
+//! | `ttl` | how many routers what is sent to a multicast group may pass, and one more; 1 by default | the link |
+//! | `source` | source address of a sender's link, or of a receiver's call | the link |
+//! | `weight` | a hint: links of more weight get more, as far as they carry it; 0 is no hint; only a receiver of Strata tells enough for it | the link |
 //! | `backup` | 1: the link is used only when the others do not suffice | the link |
 //! | `metered` | 1: every byte costs; the link is used last of all | the link |
-//! | `cap` | MB that the link may carry in all | the link |
+//! | `cap` | MB that the link may carry in all, both ways with all headers | the link |
 //!
 //! What is of the stream may stand in one of its URLs or in all, but not with different values. librist's other
 //! parameters are taken and checked, and do nothing: [`RistUrls::unused`] tells which, and why. Anything else is an error
@@ -32,7 +43,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-pub use config::Unused;
+pub use config::{Unused, Use};
 pub use error::{Reason, UrlError};
 use param::Param;
 
@@ -91,6 +102,14 @@ impl RistUrl {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The value of a parameter, written as it is read; `miface` is an `interface`. Nobody is told that of a `secret` or
+    /// `password`.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<String> {
+        let param = self.params.iter().find(|param| param.name() == name && !param.is_secret())?;
+        param.to_string().split_once('=').map(|(_, value)| value.to_owned())
     }
 
     /// The URL up to its parameters, which is nothing secret.

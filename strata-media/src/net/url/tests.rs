@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
-use crate::net::{AesType, Credentials, LinkConfig, Passphrase, Profile, Psk, SenderConfig};
+use crate::net::{
+    AesType, Credentials, LinkConfig, Membership, Passphrase, Profile, Psk, Rver, SenderConfig,
+};
 
 fn urls(text: &str) -> RistUrls {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -19,27 +21,30 @@ fn refused(text: &str) -> String {
 #[test]
 fn every_parameter_finds_its_place() {
     let urls = urls(
-        "rist://10.0.0.1:6000?buffer=300&secret=correct%20horse&aes-type=256&key-rotation=2000&cname=van-1&miface=wwan0,\
+        "rist://10.0.0.1:6000?buffer=300&secret=correct%20horse&aes-type=256&key-rotation=2000&rver=0&cname=van-1&miface=wwan0&fec=0,\
          rist://[2001:db8::1]:6002/?source=[fd00::2]&backup=1, rist://10.0.0.1:6004?source=10.0.0.9&backup=0&weight=5&metered&cap=500&",
     );
     // librist knows no escapes.
     let mut psk = Psk::new(Passphrase::new("correct%20horse").unwrap());
-    (psk.aes_type, psk.key_rotation) = (AesType::Aes256, Some(2000));
+    (psk.aes_type, psk.key_rotation, psk.rver) = (AesType::Aes256, Some(2000), Rver::Zero);
     let config = urls.sender().unwrap();
     assert_eq!((config.latency, config.cname.as_str()), (Duration::from_millis(300), "van-1"));
     assert_eq!((config.profile, config.psk), (Profile::Main, Some(psk)));
-    let mut metered = LinkConfig::new(2, "10.0.0.1:6004".parse().unwrap());
-    (metered.source, metered.weight) = (Some("10.0.0.9".parse().unwrap()), 5);
-    (metered.metered, metered.cap_bytes) = (true, Some(500_000_000));
     let links = vec![
         LinkConfig::new(0, "10.0.0.1:6000".parse().unwrap()).with_interface("wwan0"),
         LinkConfig::new(1, "[2001:db8::1]:6002".parse().unwrap())
             .with_source("fd00::2".parse().unwrap())
             .as_backup(),
-        metered,
+        LinkConfig::new(2, "10.0.0.1:6004".parse().unwrap())
+            .with_source("10.0.0.9".parse().unwrap())
+            .with_weight(5)
+            .as_metered()
+            .with_cap(500_000_000),
     ];
     assert_eq!(config.links, links);
-    assert_eq!(urls.unused(), []);
+    assert!(!config.scheduler.fec.enabled);
+    assert!(!self::urls("rist://@127.0.0.1:6000?fec=0").receiver().unwrap().fec);
+    assert_eq!(urls.unused(Use::Sender), []);
 }
 
 #[test]
@@ -47,6 +52,39 @@ fn what_is_not_said_is_as_the_constructor_has_it() {
     let config = urls("rist://10.0.0.1:6000").sender().unwrap();
     let new = SenderConfig::new(vec![LinkConfig::new(0, "10.0.0.1:6000".parse().unwrap())]);
     assert_eq!(format!("{config:?}"), format!("{new:?}"));
+}
+
+#[test]
+fn a_profile_is_what_urls_say_or_follows_from_them() {
+    let profile = |text: &str| urls(text).sender().unwrap().profile;
+    let main =
+        ["profile=1", "profile=main", "null-packet-deletion", "sequence-extension=1", "full-datagrams"];
+    for query in main.into_iter().chain(["virt-dst-port=2000", "secret=s"]) {
+        assert_eq!(profile(&format!("rist://1.1.1.1:2?{query}")), Profile::Main, "{query}");
+    }
+    for query in ["profile=0", "profile=simple&secret=s", "null-packet-deletion=0", "buffer=5"] {
+        assert_eq!(profile(&format!("rist://1.1.1.1:2?{query}")), Profile::Simple, "{query}");
+    }
+    let config = urls("rist://1.1.1.1:2?profile=0").or_profile(Profile::Main).sender().unwrap();
+    assert_eq!(config.profile, Profile::Simple);
+    let config = urls("rist://1.1.1.1:2?secret=s").or_profile(Profile::Simple).sender().unwrap();
+    assert_eq!(config.profile, Profile::Simple);
+}
+
+#[test]
+fn what_only_the_main_profile_has_is_set_by_urls_and_beside_them() {
+    let all = |config: &SenderConfig| {
+        (config.null_packet_deletion, config.sequence_extension, config.full_datagrams, config.virtual_port)
+    };
+    let text = "rist://1.1.1.1:2?null-packet-deletion,rist://1.1.1.1:4?sequence-extension=1&full-datagrams&virt-dst-port=2000";
+    assert_eq!(all(&urls(text).sender().unwrap()), (true, true, true, Some(2000)));
+    let beside = |text: &str| {
+        let urls = urls(text).or_null_packet_deletion().or_sequence_extension().or_full_datagrams();
+        all(&urls.sender().unwrap())
+    };
+    assert_eq!(beside("rist://1.1.1.1:2"), (true, true, true, None));
+    let text = "rist://1.1.1.1:2?null-packet-deletion=0&sequence-extension=0&full-datagrams=0";
+    assert_eq!(beside(text), (false, false, false, None));
 }
 
 #[test]
@@ -66,6 +104,38 @@ fn what_no_url_says_may_come_from_elsewhere() {
 }
 
 #[test]
+fn of_a_parameter_its_value_is_told_unless_nobody_is_to_know() {
+    let urls = urls(
+        "rist://h:1?secret=abc&username=me&password=me&miface=wwan0&metered&source=[fd00::2]&ttl=3&fec=0",
+    );
+    let value = |name| urls.urls()[0].value(name);
+    for (name, expected) in
+        [("interface", "wwan0"), ("metered", "1"), ("source", "[fd00::2]"), ("username", "me"), ("fec", "0")]
+    {
+        assert_eq!(value(name).as_deref(), Some(expected), "{name}");
+    }
+    for name in ["secret", "password", "cap", "miface"] {
+        assert_eq!(value(name), None, "{name}");
+    }
+    assert_eq!(urls.urls()[0].source(), Some("fd00::2".parse().unwrap()));
+}
+
+#[test]
+fn who_looks_names_up_says_what_was_found() {
+    let found = ["10.0.0.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+    let config = urls("rist://a.example:6000,rist://b.example:6002").at(found).sender().unwrap();
+    let remotes: Vec<_> = config.links.iter().map(|link| link.remote.to_string()).collect();
+    assert_eq!(remotes, ["10.0.0.1:6000", "[2001:db8::1]:6002"]);
+    let error = urls("rist://a.example:6000,rist://b.example:6002").at(found[..1].to_vec()).sender();
+    assert_eq!(error.unwrap_err().index, 1);
+    let cname = |text| urls(text).or_cname("van-1".to_owned()).sender().unwrap().cname;
+    assert_eq!(
+        (cname("rist://10.0.0.1:2"), cname("rist://10.0.0.1:2?cname=me")),
+        ("van-1".into(), "me".into())
+    );
+}
+
+#[test]
 fn a_sender_says_who_it_is() {
     let config =
         urls("rist://1.1.1.1:2?username=van,rist://1.1.1.1:4?username=van&password=p").sender().unwrap();
@@ -80,21 +150,62 @@ fn a_receiver_listens_at_all_of_them() {
     assert_eq!((config.latency, config.psk.is_some()), (Duration::from_millis(700), true));
 }
 
+/// Who calls whom has nothing to do with who sends.
+#[test]
+fn a_sender_may_wait_and_a_receiver_call() {
+    let text = "rist://@0.0.0.0:6000?secret=s&miface=eth0,rist://10.0.0.1:6002";
+    let config = urls(text).sender().unwrap();
+    let listening = LinkConfig::listening(0, "0.0.0.0:6000".parse().unwrap()).with_interface("eth0");
+    assert_eq!(config.links, [listening, LinkConfig::new(1, "10.0.0.1:6002".parse().unwrap())]);
+    assert_eq!(urls("rist://@0.0.0.0:6000").sender().unwrap().profile, Profile::Main);
+    let text = "rist://@:6000,rist://10.0.0.1:6001?source=10.0.0.9&username=u&password=p";
+    let config = urls(text).receiver().unwrap();
+    let call = LinkConfig::new(1, "10.0.0.1:6001".parse().unwrap()).with_source("10.0.0.9".parse().unwrap());
+    assert_eq!((config.binds.len(), config.calls), (1, vec![call]));
+    assert_eq!(config.credentials, Credentials::new("u", "p"));
+}
+
+#[test]
+fn groups_are_sent_to_and_joined() {
+    let config = urls("rist://239.1.1.1:6000?miface=eth0&ttl=8&source=10.0.0.9").sender().unwrap();
+    let link = LinkConfig::new(0, "239.1.1.1:6000".parse().unwrap()).with_interface("eth0").with_hops(8);
+    assert_eq!(config.links, [link.with_source("10.0.0.9".parse().unwrap())]);
+    let urls = urls(
+        "rist://@:6000,rist://@239.1.1.1:6002?miface=eth1,rist://@[ff15::1]:6004,rist://@239.1.1.2:8?ttl=3",
+    );
+    let config = urls.receiver().unwrap();
+    assert_eq!((config.binds.len(), config.binds[1]), (4, "239.1.1.1:6002".parse().unwrap()));
+    assert_eq!(
+        config.memberships,
+        [Membership::new(1).with_interface("eth1"), Membership::new(3).with_hops(3)]
+    );
+    for (text, sends) in [("rist://10.0.0.1:2?ttl=3", true), ("rist://@10.0.0.1:2?ttl=3", false)] {
+        let urls = self::urls(text);
+        let error = if sends { urls.sender().unwrap_err() } else { urls.receiver().unwrap_err() };
+        assert_eq!(error.field, "ttl");
+    }
+}
+
 #[test]
 fn what_needs_no_setting_is_told() {
     let urls = urls(
-        "rist://h:6000?rtt-min=5&rtt-max=500&reorder-buffer=15&bandwidth=100000&session-timeout=2000,\
-         rist://h:6002?virt-dst-port=1968&keepalive-interval=1000&congestion-control=1&min-retries=6&max-retries=20",
+        "rist://h:6000?rtt=20&rtt-min=5&rtt-max=500&reorder-buffer=15&bandwidth=100000&session-timeout=2000,\
+         rist://h:6002?virt-src-port=1971&keepalive-interval=1000&congestion-control=1&min-retries=6&max-retries=20",
     );
-    let unused: Vec<_> = urls.unused().into_iter().map(|unused| (unused.index, unused.name)).collect();
-    let first = ["rtt-min", "rtt-max", "reorder-buffer", "bandwidth", "session-timeout"];
-    let second = ["virt-dst-port", "keepalive-interval", "congestion-control", "min-retries", "max-retries"];
+    let unused: Vec<_> =
+        urls.unused(Use::Sender).into_iter().map(|unused| (unused.index, unused.name)).collect();
+    let first = ["rtt", "rtt-min", "rtt-max", "reorder-buffer", "bandwidth", "session-timeout"];
+    let second = ["virt-src-port", "keepalive-interval", "congestion-control", "min-retries", "max-retries"];
     let expected: Vec<_> =
         first.map(|name| (0, name)).into_iter().chain(second.map(|name| (1, name))).collect();
     assert_eq!(unused, expected);
-    assert!(urls.unused().iter().all(|unused| !unused.why.is_empty()));
-    let receiver = self::urls("rist://@1.1.1.1:2?weight=5");
-    assert_eq!(receiver.unused()[0].name, "weight");
+    assert!(urls.unused(Use::Sender).iter().all(|unused| !unused.why.is_empty()));
+    let receiver = self::urls("rist://@1.1.1.1:2?weight=5&profile=1&virt-dst-port=8");
+    let unused = receiver.unused(Use::Receiver);
+    assert_eq!(
+        unused.iter().map(|unused| unused.name).collect::<Vec<_>>(),
+        ["weight", "profile", "virt-dst-port"]
+    );
     receiver.receiver().unwrap();
 }
 
@@ -120,6 +231,7 @@ fn an_error_names_url_field_and_reason() {
         ("rist://h:6000?buffer=1&buffer=1", "buffer: given twice in one URL"),
         ("rist://h:6000?interface=a&miface=b", "miface: given twice in one URL"),
         ("rist://h:6000?aes-type=192", "aes-type: expected 128 or 256"),
+        ("rist://h:6000?rver=2", "rver: expected 0 or 1"),
         ("rist://h:6000?key-rotation=499", r#"key-rotation: "499", 500 to 4294967295"#),
         ("rist://h:6000?interface=averylonginterface", "interface: expected the name of an interface"),
         ("rist://h:6000?source=localhost", "source: expected an address of this machine"),
@@ -129,7 +241,12 @@ fn an_error_names_url_field_and_reason() {
         ("rist://h:6000?timing-mode=3", r#"timing-mode: "3", 0 to 2 are expected"#),
         ("rist://h:6000?username=", "username: expected a value after ="),
         ("rist://h:6000?password=\0", "password: expected 1 to 255 bytes, without a NUL"),
-        ("rist://h:6000?buffre=300", "buffre: unknown parameter; these are known: buffer, secret, aes-type,"),
+        ("rist://h:6000?profile=2", "profile: expected simple or main (0 or 1); the Advanced Profile"),
+        ("rist://h:6000?virt-dst-port=1969", "virt-dst-port: expected an even port"),
+        ("rist://h:6000?virt-dst-port=0", r#"virt-dst-port: "0", 2 to 65534 are expected"#),
+        ("rist://h:6000?multiplex-filter=10.0.0.1:5", "multiplex-filter: not supported: it picks from"),
+        ("rist://h:6000?stream-id=2", "stream-id: a parameter of udp:// and rtp:// URLs"),
+        ("rist://h:6000?buffre=300", "buffre: unknown parameter; these are known: buffer, profile, secret,"),
     ] {
         let error = refused(text);
         assert!(error.contains(said), "{text}: {error}");
@@ -178,6 +295,11 @@ fn links_agree_on_what_they_have_in_common() {
         ("cname", "a", "b"),
         ("username", "a", "b"),
         ("password", "a", "b"),
+        ("profile", "0", "main"),
+        ("null-packet-deletion", "0", "1"),
+        ("sequence-extension", "0", "1"),
+        ("full-datagrams", "0", "1"),
+        ("virt-dst-port", "2", "4"),
     ] {
         let with = |one, other| {
             urls(&format!("rist://1.1.1.1:2?{field}={one},rist://1.1.1.1:4,rist://1.1.1.1:6?{field}={other}"))
@@ -197,15 +319,18 @@ fn what_does_not_go_together_is_named() {
         ("rist://1.1.1.1:2,rist://1.1.1.1:4?username=u", true, "username"),
         ("rist://1.1.1.1:2?password=p", true, "password"),
         ("rist://@1.1.1.1:2?username=u&password=p", false, "username"),
-        ("rist://@1.1.1.1:2", true, "host"),
         ("rist://1.1.1.1:2?aes-type=128", true, "aes-type"),
         ("rist://1.1.1.1:2,rist://1.1.1.1:4?key-rotation=500", true, "key-rotation"),
+        ("rist://1.1.1.1:2,rist://1.1.1.1:4?rver=0", true, "rver"),
         ("rist://h:2", true, "host"),
-        ("rist://1.1.1.1:2", false, "host"),
+        ("rist://h:2", false, "host"),
         ("rist://@1.1.1.1:2?source=1.1.1.1", false, "source"),
         ("rist://@1.1.1.1:2?backup", false, "backup"),
         ("rist://@1.1.1.1:2?metered", false, "metered"),
         ("rist://@1.1.1.1:2?cap=5", false, "cap"),
+        ("rist://@1.1.1.1:2?null-packet-deletion", false, "null-packet-deletion"),
+        ("rist://@1.1.1.1:2?sequence-extension", false, "sequence-extension"),
+        ("rist://1.1.1.1:2?full-datagrams", false, "full-datagrams"),
         ("rist://@1.1.1.1:2?miface=lo", false, "interface"),
     ] {
         let urls = urls(text);
@@ -249,15 +374,23 @@ fn params() -> impl Strategy<Value = Vec<String>> {
                 format!("secret={secret}"),
                 format!("aes-type={bits}"),
                 format!("key-rotation={rotation}"),
+                format!("rver={}", rotation % 2),
                 format!("username={cname}"),
                 format!("password={secret}"),
                 format!("cname={cname}"),
+                format!("fec={}", u8::from(backup)),
                 format!("interface={interface}"),
                 format!("source={source}"),
                 format!("backup={}", u8::from(backup)),
                 format!("weight={weight}"),
+                format!("ttl={}", weight % 256),
                 format!("metered={}", u8::from(!backup)),
                 format!("cap={}", weight + 1),
+                format!("profile={}", if backup { "main" } else { "simple" }),
+                format!("null-packet-deletion={}", u8::from(backup)),
+                format!("sequence-extension={}", u8::from(!backup)),
+                format!("full-datagrams={}", u8::from(backup)),
+                format!("virt-dst-port={}", 2 + weight % 32_000 * 2),
                 format!("verbose-level={level}"),
             ]
         },

@@ -62,7 +62,8 @@ pub struct Receive {
 }
 
 impl Receive {
-    /// Forwards to these outputs from now on. Outputs that are in the new list too go on undisturbed.
+    /// Forwards to these outputs what is played out from now on, also when it came before. Outputs that are in the new list too go
+    /// on undisturbed; the others write what they were given, and end.
     ///
     /// # Errors
     /// [`PipelineError::Config`] when there are more than 16, [`PipelineError::Closed`] when the driver has ended.

@@ -174,7 +174,7 @@ impl Job {
     }
 
     fn open(&mut self, now: Instant) {
-        match self.writer() {
+        match self.writer(now) {
             Ok(writer) => {
                 self.writer = Some(writer);
                 self.since = now;
@@ -184,8 +184,8 @@ impl Job {
         }
     }
 
-    fn writer(&mut self) -> Result<Box<dyn Writer>, String> {
-        let Output::File(path) = &self.output else { return Ok(Box::new(Forward::open(&self.output)?)) };
+    fn writer(&mut self, now: Instant) -> Result<Box<dyn Writer>, String> {
+        let Output::File(path) = &self.output else { return Ok(Box::new(Forward::open(now, &self.output)?)) };
         if let Some(file) = &self.file {
             return Ok(Box::new(FileWriter::resume(file)?));
         }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::super::config::{SendConfig, Source};
+use super::super::config::{Encoder, EncoderUpdate, SendConfig, Source};
 use super::super::element::{BUS_QUEUE, BusEvent, play, watch};
 use super::super::error::PipelineError;
 use super::super::probe::MediaInfo;
@@ -19,6 +19,7 @@ use super::graph::Graph;
 use super::rate::VideoRate;
 use super::reader::{Reader, Tracks, is_end};
 use super::{EndReason, Ended, SendEvent, SendStats, encoder};
+use crate::gst::keyframes::Keyframes;
 use crate::net::{Sender, SenderDriver, SenderUpdate};
 
 /// Payloads between the graph and the bond: more than a second of them.
@@ -37,9 +38,17 @@ const FOLLOW: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Bitrate(u32),
-    Update(Box<SenderUpdate>),
+    Encoder(EncoderUpdate),
+    Update(Box<Update>),
     Stop,
+}
+
+/// A change of the bond and, where it takes that, of the encoder.
+#[derive(Debug)]
+pub(super) struct Update {
+    pub(super) bond: SenderUpdate,
+    pub(super) encoder: EncoderUpdate,
+    pub(super) answer: oneshot::Sender<Result<(), PipelineError>>,
 }
 
 /// What a bus said, and whose it was.
@@ -83,6 +92,7 @@ struct Stream {
     media: MediaInfo,
     running: Running,
     rate: VideoRate,
+    keyframes: Keyframes,
     commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::Sender<SendEvent>,
     started: Option<Instant>,
@@ -107,12 +117,14 @@ impl SendDriver {
         let running = Running::build(&config, &media, video_encoder)?;
         let now = Instant::now();
         let (measured, rate) = ((0, now), VideoRate::new(now, &config.encoder));
+        let keyframes = Keyframes::default();
         let (started, stopping, pending) = (None, None, None);
         let stream = Stream {
             config,
             media,
             running,
             rate,
+            keyframes,
             commands,
             events,
             started,
@@ -178,6 +190,13 @@ impl Running {
     fn set_bitrate(&self, kbps: u32) {
         if let Some(element) = &self.graph.0.encoder {
             encoder::set_bitrate(element, kbps);
+        }
+    }
+
+    /// Asks the encoder, when there is one.
+    fn force_keyframe(&self) {
+        if let Some(element) = &self.graph.0.encoder {
+            encoder::force_keyframe(element);
         }
     }
 
@@ -283,15 +302,23 @@ impl Stream {
 
     fn command(&mut self, command: Command, sender: &Sender) {
         match command {
-            Command::Bitrate(kbps) => {
-                self.config.encoder.bitrate_kbps = kbps;
-                let kbps = self.rate.set(&self.config.encoder);
-                self.running.set_bitrate(kbps);
+            Command::Encoder(update) => {
+                let encoder = self.config.encoder.with(&update);
+                // What was checked by itself need not fit what runs.
+                match encoder.check() {
+                    Ok(()) => self.set_encoder(encoder),
+                    Err(error) => self.tell(SendEvent::Warning(error.to_string())),
+                }
             }
             Command::Update(update) => {
-                if let Err(error) = sender.update(*update) {
-                    self.tell(SendEvent::Warning(error.to_string()));
+                let Update { bond, encoder, answer } = *update;
+                let encoder = self.config.encoder.with(&encoder);
+                let taken = encoder.check().and_then(|()| Ok(sender.update(bond)?));
+                if taken.is_ok() && encoder != self.config.encoder {
+                    self.set_encoder(encoder);
                 }
+                // Who no longer waits for it does not want to know.
+                let _ = answer.send(taken);
             }
             Command::Stop if self.stopping.is_none() => {
                 self.stopping = Some(Instant::now());
@@ -302,10 +329,20 @@ impl Stream {
         }
     }
 
-    /// Lets the encoder follow the links.
+    fn set_encoder(&mut self, encoder: Encoder) {
+        self.config.encoder = encoder;
+        let kbps = self.rate.set(Instant::now(), &self.config.encoder);
+        self.running.set_bitrate(kbps);
+    }
+
+    /// Lets the encoder follow the links: with its bitrate, and with a keyframe where pictures were lost.
     fn follow(&mut self, sender: &Sender) {
-        if let Some(kbps) = self.rate.follow(Instant::now(), &sender.stats(), &self.config.encoder) {
+        let (now, stats) = (Instant::now(), sender.stats());
+        if let Some(kbps) = self.rate.follow(now, &stats, &self.config.encoder) {
             self.running.set_bitrate(kbps);
+        }
+        if self.keyframes.handle_stats(now, &stats) {
+            self.running.force_keyframe();
         }
     }
 

@@ -5,6 +5,7 @@ use gstreamer::prelude::*;
 
 use super::super::config::Encoder;
 use super::super::error::PipelineError;
+use crate::gst::keyframes::force_key_unit;
 
 /// Name of the video encoder in every graph.
 pub(super) const VIDEO_ENCODER: &str = "video-encoder";
@@ -86,5 +87,13 @@ pub(super) fn set_bitrate(encoder: &gst::Element, kbps: u32) {
         }
         Some("openh264enc") => encoder.set_property("bitrate", kbps * 1000),
         _ => encoder.set_property("bitrate", kbps),
+    }
+}
+
+/// Has a running encoder make its next picture a keyframe, with the headers that a decoder needs to start from it.
+pub(super) fn force_keyframe(encoder: &gst::Element) {
+    // What comes from downstream enters an element by its source pad.
+    if let Some(pad) = encoder.static_pad("src") {
+        pad.send_event(force_key_unit());
     }
 }

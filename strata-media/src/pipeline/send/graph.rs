@@ -172,13 +172,38 @@ fn count(pad: &gst::Pad, total: Arc<AtomicU64>) {
 fn deliver(sink: &gst_app::AppSink, packets: mpsc::Sender<Bytes>) {
     let new_sample = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let Some(map) = sample.buffer().and_then(|buffer| buffer.map_readable().ok()) else {
-            return Ok(gst::FlowSuccess::Ok);
-        };
-        for payload in map.chunks(PAYLOAD) {
-            packets.blocking_send(Bytes::copy_from_slice(payload)).map_err(|_| gst::FlowError::Flushing)?;
+        for payload in sample.buffer_owned().into_iter().flat_map(payloads) {
+            packets.blocking_send(payload).map_err(|_| gst::FlowError::Flushing)?;
         }
         Ok(gst::FlowSuccess::Ok)
     };
     sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
+}
+
+/// The payloads of a buffer, none if it cannot be read. They share its memory, which the multiplexer made for it and lets go: no
+/// pool runs empty while the bond keeps them.
+fn payloads(buffer: gst::Buffer) -> impl Iterator<Item = Bytes> {
+    let mut data = buffer.into_mapped_buffer_readable().map(Bytes::from_owner).unwrap_or_default();
+    std::iter::from_fn(move || (!data.is_empty()).then(|| data.split_to(data.len().min(PAYLOAD))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_the_buffer_itself() {
+        gst::init().unwrap();
+        for len in [0, 188, PAYLOAD, PAYLOAD + 188, 3 * PAYLOAD] {
+            let data: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let (expected, mut at) = (data.clone(), data.as_ptr());
+            let payloads: Vec<_> = payloads(gst::Buffer::from_slice(data)).collect();
+            assert_eq!(payloads.concat(), expected);
+            for payload in &payloads {
+                assert_eq!(payload.as_ptr(), at, "not copied");
+                assert!(payload.len() <= PAYLOAD);
+                at = payload.as_ptr_range().end;
+            }
+        }
+    }
 }

@@ -9,15 +9,15 @@ mod timeline;
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::config::{SendConfig, Source};
+use super::config::{EncoderUpdate, SendConfig, Source};
 use super::error::PipelineError;
 use super::probe::{self, MediaInfo, VideoInfo};
 use crate::bond::BondStats;
 use crate::net::{self, SenderConfig, SenderUpdate};
 
-use driver::Command;
+use driver::{Command, Update};
 pub use driver::{STOP_TIMEOUT, SendDriver};
 
 /// Events that wait for the handle's owner; more of them are dropped, the last one of a stream is also what
@@ -37,24 +37,26 @@ pub struct SendHandle {
 
 impl SendHandle {
     /// Changes the video bitrate, kbit/s, from the next picture on; where the encoder follows the links, its most.
-    /// Without effect on pictures that pass through.
+    /// Without effect on pictures that pass through; below [`Encoder::min_bitrate_kbps`](super::Encoder) a warning says that it
+    /// has none either.
     ///
     /// # Errors
     /// [`PipelineError::Config`] when it is out of range, [`PipelineError::Closed`] when the driver has ended.
     pub fn set_bitrate(&self, kbps: u32) -> Result<(), PipelineError> {
-        if !(50..=200_000).contains(&kbps) {
-            let reason = "expected 50 to 200000 kbit/s".to_owned();
-            return Err(PipelineError::Config { field: "encoder.bitrate_kbps", reason });
-        }
-        self.tell(Command::Bitrate(kbps))
+        check_bitrate(kbps)?;
+        self.tell(Command::Encoder(EncoderUpdate { bitrate_kbps: Some(kbps), ..EncoderUpdate::default() }))
     }
 
-    /// Changes the bond.
+    /// Changes the bond and the encoder: all of it or nothing.
+    /// Returns when the bond has taken it, for which the driver must run meanwhile; dropped before that, it may still be taken.
     ///
     /// # Errors
-    /// [`PipelineError::Closed`] when the driver has ended.
-    pub fn update(&self, update: SenderUpdate) -> Result<(), PipelineError> {
-        self.tell(Command::Update(Box::new(update)))
+    /// [`PipelineError::Config`] when the encoder's limits cannot be, [`PipelineError::Net`] when the bond refuses
+    /// ([`net::Sender::update`]), [`PipelineError::Closed`] when the driver has ended.
+    pub async fn update(&self, bond: SenderUpdate, encoder: EncoderUpdate) -> Result<(), PipelineError> {
+        let (answer, taken) = oneshot::channel();
+        self.tell(Command::Update(Box::new(Update { bond, encoder, answer })))?;
+        taken.await.map_err(|_| PipelineError::Closed)?
     }
 
     /// Ends the stream: what has been encoded is sent and has its latency to be repeated in, at most [`STOP_TIMEOUT`].
@@ -79,6 +81,14 @@ impl SendHandle {
     fn tell(&self, command: Command) -> Result<(), PipelineError> {
         self.commands.send(command).map_err(|_| PipelineError::Closed)
     }
+}
+
+fn check_bitrate(kbps: u32) -> Result<(), PipelineError> {
+    if (50..=200_000).contains(&kbps) {
+        return Ok(());
+    }
+    let reason = "expected 50 to 200000 kbit/s".to_owned();
+    Err(PipelineError::Config { field: "encoder.bitrate_kbps", reason })
 }
 
 /// What happens to a stream.
@@ -143,8 +153,10 @@ pub enum EndReason {
 ///
 /// # Errors
 /// What is wrong with the configuration, the source, the encoder or the network.
-pub fn send(config: SendConfig, bond: SenderConfig) -> Result<(SendHandle, SendDriver), PipelineError> {
+pub fn send(config: SendConfig, mut bond: SenderConfig) -> Result<(SendHandle, SendDriver), PipelineError> {
     config.check()?;
+    // A receiver is told whether there is an encoder here that it can ask for a keyframe.
+    bond.keyframes = !matches!(config.source, Source::File { passthrough: true, .. });
     super::init()?;
     let media = look(&config)?;
     let video_encoder = encoder::choose_video(config.encoder.hardware)?;

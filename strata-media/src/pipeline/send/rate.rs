@@ -32,11 +32,15 @@ impl VideoRate {
     }
 
     /// Takes other limits; gives the bitrate.
-    pub(super) fn set(&mut self, encoder: &Encoder) -> u32 {
+    pub(super) fn set(&mut self, now: Instant, encoder: &Encoder) -> u32 {
+        let before = self.adaptation.take().filter(|_| encoder.adaptive);
         self.kbps = encoder.bitrate_kbps;
-        if let Some(adaptation) = &mut self.adaptation {
+        if let Some(mut adaptation) = before {
             adaptation.set_params(params(encoder));
             self.kbps = video_kbps(adaptation.target_bps()).min(encoder.bitrate_kbps);
+            self.adaptation = Some(adaptation);
+        } else if encoder.adaptive {
+            self.adaptation = Some(Adaptation::new(now, params(encoder)));
         }
         self.kbps
     }
@@ -57,6 +61,7 @@ impl VideoRate {
 fn params(encoder: &Encoder) -> AdaptationParams {
     let mut params = AdaptationParams::new(payload_bps(encoder.bitrate_kbps));
     params.floor_bps = payload_bps(encoder.min_bitrate_kbps.unwrap_or(encoder.bitrate_kbps / 10));
+    params.ramp = f64::from(encoder.ramp_percent) / 100.0;
     params
 }
 
@@ -114,8 +119,59 @@ mod tests {
             let mut rate = VideoRate::new(now, &encoder);
             for kbps in [200, 6000] {
                 encoder.bitrate_kbps = kbps;
-                assert_eq!(rate.set(&encoder), kbps);
+                assert_eq!(rate.set(now, &encoder), kbps);
             }
         }
+    }
+
+    /// How far the encoder is turned down by links that carry next to nothing, and how long it takes to be turned up again.
+    fn down_and_up(encoder: &Encoder) -> (u32, Duration) {
+        #[expect(clippy::disallowed_methods, reason = "time starts anywhere")]
+        let mut now = Instant::now();
+        let mut rate = VideoRate::new(now, encoder);
+        for _ in 0..100 {
+            now += Duration::from_millis(50);
+            rate.follow(now, &stats(1_500_000, 200.0), encoder);
+        }
+        let (least, start) = (rate.kbps(), now);
+        while rate.kbps() < encoder.bitrate_kbps {
+            now += Duration::from_millis(50);
+            rate.follow(now, &stats(10_000_000, 0.0), encoder);
+        }
+        (least, now - start)
+    }
+
+    #[test]
+    fn floor_and_ramp_are_as_they_are_set() {
+        let encoder =
+            |min_bitrate_kbps, ramp_percent| Encoder { min_bitrate_kbps, ramp_percent, ..Encoder::default() };
+        let (deep, slow) = down_and_up(&encoder(None, 10));
+        let (floor, fast) = down_and_up(&encoder(Some(800), 100));
+        assert!(deep <= 420 && (795..=805).contains(&floor), "{deep} and {floor} kbit/s");
+        assert!(slow >= Duration::from_secs(9) && fast <= Duration::from_secs(3), "{slow:?} and {fast:?}");
+    }
+
+    #[test]
+    fn what_does_not_follow_the_links_can_begin_to_and_end() {
+        #[expect(clippy::disallowed_methods, reason = "time starts anywhere")]
+        let mut now = Instant::now();
+        let mut encoder = Encoder { adaptive: false, ..Encoder::default() };
+        let mut rate = VideoRate::new(now, &encoder);
+        let mut follow = |rate: &mut VideoRate, encoder: &Encoder| {
+            for _ in 0..40 {
+                now += Duration::from_millis(50);
+                rate.follow(now, &stats(1_500_000, 200.0), encoder);
+            }
+            (now, rate.kbps())
+        };
+        assert_eq!(follow(&mut rate, &encoder).1, 4000);
+        encoder.adaptive = true;
+        let (now, _) = follow(&mut rate, &encoder);
+        assert_eq!(rate.set(now, &encoder), 4000);
+        let (now, less) = follow(&mut rate, &encoder);
+        assert!(less < 1500, "{less}");
+        encoder.adaptive = false;
+        assert_eq!(rate.set(now, &encoder), 4000);
+        assert_eq!(follow(&mut rate, &encoder).1, 4000);
     }
 }

@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::Part;
 use super::srp::{self, Hashing};
+use super::verifiers::{Verifier, Verifiers};
 
 /// A question, or a start, that is not answered is sent again after so long, so often (librist's values).
 const AGAIN: Duration = Duration::from_millis(500);
@@ -16,6 +17,13 @@ const MOST_TIMES: u8 = 5;
 const MOST_FAILURES: u8 = 3;
 const PENANCE: Duration = Duration::from_secs(10);
 
+/// A peer that is let in is asked again after so long. librist says once, after 3 s, that it wants to be, and 1.5 s later
+/// it has forgotten that it was let in, and sends nothing: this leaves time for four tries.
+const REPEAT: Duration = Duration::from_millis(2500);
+/// A peer that has shown its password may do so again after so long, and a client's server may ask for it: a round takes
+/// some milliseconds of a core.
+const PROOF_INTERVAL: Duration = Duration::from_secs(1);
+const CHALLENGE_INTERVAL: Duration = Duration::from_millis(100);
 /// EAPOL types.
 const EAPOL_EAP: u8 = 0;
 const EAPOL_START: u8 = 1;
@@ -36,6 +44,8 @@ pub(in super::super) struct Eap {
     part: Part,
     /// Where numbers nobody may guess come from.
     entropy: [u8; 32],
+    /// Where salts of unknown users come from.
+    decoys: [u8; 32],
     drawn: u64,
     step: Step,
     authenticated: bool,
@@ -47,6 +57,12 @@ pub(in super::super) struct Eap {
     /// The last question, and its answer.
     answered: Option<(Vec<u8>, Vec<u8>)>,
     failures: u8,
+    /// Whether the peer has answered a question: before, its address may be forged.
+    present: bool,
+    /// Whether the peer may forget that it was let in.
+    forgetful: bool,
+    /// When it last computed for a peer that no other budget bounds.
+    worked: Option<Instant>,
     out: VecDeque<Vec<u8>>,
 }
 
@@ -66,12 +82,13 @@ enum Step {
 }
 
 impl Eap {
-    /// `entropy` is to be random, and of this exchange alone.
-    pub(in super::super) fn new(now: Instant, part: Part, entropy: [u8; 32]) -> Self {
+    /// `entropy` is to be random, and of this exchange alone; `decoys` random, and of all exchanges of this end.
+    pub(in super::super) fn new(now: Instant, part: Part, entropy: [u8; 32], decoys: [u8; 32]) -> Self {
         let mut eap = Self {
             identifier: entropy[0],
             part,
             entropy,
+            decoys,
             drawn: 0,
             step: Step::Start,
             authenticated: false,
@@ -80,6 +97,9 @@ impl Eap {
             due: None,
             answered: None,
             failures: 0,
+            present: false,
+            forgetful: true,
+            worked: None,
             out: VecDeque::new(),
         };
         eap.start(now);
@@ -120,19 +140,53 @@ impl Eap {
         out
     }
 
-    /// Sends again what was not answered.
+    /// The peer is one that does not forget that it was let in.
+    pub(in super::super) fn remembers(&mut self) {
+        self.forgetful = false;
+    }
+
+    /// Whether a peer is let in, and this end the one that lets it.
+    fn has_let_in(&self) -> bool {
+        self.authenticated && matches!(self.part, Part::Server(_))
+    }
+
+    /// Sends again what was not answered; but no question to a peer that never answered one. That is asked anew when it sends something.
     pub(in super::super) fn timeout(&mut self, now: Instant) {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
         self.due = None;
-        let Some((frame, times)) = self.pending.take() else { return self.start(now) };
-        if times < MOST_TIMES {
-            self.out.push_back(frame.clone());
-            (self.pending, self.due) = (Some((frame, times + 1)), Some(now + AGAIN));
-        } else {
-            self.start(now);
+        let is_server = matches!(self.part, Part::Server(_));
+        match self.pending.take() {
+            Some((frame, times)) if times < MOST_TIMES && (self.present || !is_server) => {
+                self.out.push_back(frame.clone());
+                (self.pending, self.due) = (Some((frame, times + 1)), Some(now + AGAIN));
+            }
+            // It may be an outage: as long as the peer is there, it is asked.
+            Some(_) if self.has_let_in() => self.rest(now),
+            None if self.has_let_in() => {
+                if self.forgetful || !matches!(self.step, Step::Done) {
+                    self.ask_identity(now);
+                }
+            }
+            _ => self.start(now),
         }
+    }
+
+    /// The peer is in, for now.
+    fn rest(&mut self, now: Instant) {
+        (self.step, self.pending) = (Step::Done, None);
+        self.due = self.forgetful.then_some(now + REPEAT);
+    }
+
+    /// Whether so long has passed since the last time that this was true: a round costs milliseconds of a core, and a
+    /// peer's address can be forged.
+    fn is_rested(&mut self, now: Instant, interval: Duration) -> bool {
+        let may = self.worked.is_none_or(|at| now >= at + interval);
+        if may {
+            self.worked = Some(now);
+        }
+        may
     }
 
     /// A peer sent something else: a server asks who it is, if it does not wait for an answer.
@@ -149,7 +203,7 @@ impl Eap {
         match kind {
             EAPOL_START if is_server => {
                 if matches!(self.step, Step::Done) {
-                    self.step = Step::Start;
+                    (self.step, self.due) = (Step::Start, None);
                 }
                 self.challenge(now);
             }
@@ -165,7 +219,7 @@ impl Eap {
                     (RESPONSE, true) if identifier == self.identifier => {
                         self.answer(now, version, data, may_work);
                     }
-                    (SUCCESS, true) if identifier == self.identifier => self.acknowledged(),
+                    (SUCCESS, true) if identifier == self.identifier => self.acknowledged(now),
                     (FAILURE, false) if self.awaits(identifier) => self.fail(now),
                     _ => {}
                 }
@@ -213,6 +267,10 @@ impl Eap {
                 self.hashing = Hashing::Fixed;
                 Some(self.frame(RESPONSE, identifier, &[&[IDENTITY], name.as_bytes()]))
             }
+            ([SRP, CHALLENGE, ..], step) if !self.is_rested(now, CHALLENGE_INTERVAL) => {
+                self.step = step;
+                None
+            }
             ([SRP, CHALLENGE, challenge @ ..], _) => {
                 let salt = salt(challenge)?;
                 self.hashing = if version >= 3 { Hashing::Fixed } else { Hashing::Old };
@@ -258,12 +316,20 @@ impl Eap {
         (self.pending, self.due) = (Some((frame, 0)), Some(now + AGAIN));
     }
 
+    /// What checks a user. Who is not known is asked as others are, and fails in the end, after the same work: nobody learns who is known.
+    fn verifier(&self, verifiers: &Verifiers, name: &str, knows_fixed: bool) -> Option<(Hashing, Verifier)> {
+        let decoy = verifiers.decoy(name, knows_fixed, &self.decoys)?;
+        let found = verifiers.find(name, knows_fixed);
+        Some(found.map_or(decoy, |(hashing, verifier)| (hashing, verifier.clone())))
+    }
+
     fn answer(&mut self, now: Instant, version: u8, data: &[u8], may_work: impl FnOnce() -> bool) {
         let Part::Server(verifiers) = self.part.clone() else { return };
         match (data, std::mem::replace(&mut self.step, Step::Start)) {
             ([IDENTITY, name @ ..], Step::Identity) => {
+                self.present = true;
                 let name = String::from_utf8_lossy(name).into_owned();
-                let Some((hashing, verifier)) = verifiers.find(&name, version >= 3) else {
+                let Some((hashing, verifier)) = self.verifier(&verifiers, &name, version >= 3) else {
                     return self.refuse(now);
                 };
                 self.hashing = hashing;
@@ -273,12 +339,13 @@ impl Eap {
                 self.ask(now, &[&[SRP, CHALLENGE, 0, 0], &len, &verifier.salt, &[0, 0]]);
             }
             ([SRP, KEY | CHALLENGE, public @ ..], Step::ClientKey { name }) => {
-                // Later: the peer sends it again. One that has shown its password is no stranger.
-                if !self.authenticated && !may_work() {
+                // Later: the peer sends it again. One that has shown its password is no stranger, and has its own budget.
+                let may = if self.authenticated { self.is_rested(now, PROOF_INTERVAL) } else { may_work() };
+                if !may {
                     self.step = Step::ClientKey { name };
                     return;
                 }
-                let found = verifiers.find(&name, self.hashing == Hashing::Fixed);
+                let found = self.verifier(&verifiers, &name, self.hashing == Hashing::Fixed);
                 let secret = self.draw();
                 let server = found.and_then(|(hashing, user)| {
                     srp::Server::new(&secret, &name, &user.salt, &user.verifier, hashing, public)
@@ -296,15 +363,15 @@ impl Eap {
             }
             ([SRP, VALIDATOR, ..], step @ Step::Acknowledgement) => {
                 self.step = step;
-                self.acknowledged();
+                self.acknowledged(now);
             }
             (_, step) => self.step = step,
         }
     }
 
-    fn acknowledged(&mut self) {
+    fn acknowledged(&mut self, now: Instant) {
         if matches!(self.step, Step::Acknowledgement) {
-            (self.step, self.pending, self.due) = (Step::Done, None, None);
+            self.rest(now);
             // Version 2 wants to hear it from the server, with a number of its own.
             self.identifier = self.identifier.wrapping_add(1);
             let frame = self.frame(SUCCESS, self.identifier, &[]);
@@ -318,10 +385,12 @@ impl Eap {
         self.fail(now);
     }
 
-    /// It was not who it should be; until later.
+    /// It was not who it should be; until later. Who is in stays so for some failures: answers that cross questions sent
+    /// again fail too, and what anyone sends in its name must not put it out.
     fn fail(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
-        (self.authenticated, self.pending, self.answered) = (false, None, None);
+        self.authenticated = self.has_let_in() && self.failures < MOST_FAILURES;
+        (self.pending, self.answered) = (None, None);
         self.step = Step::Start;
         let wait = if self.failures >= MOST_FAILURES { PENANCE } else { AGAIN };
         self.due = Some(now + wait);
@@ -347,4 +416,65 @@ fn salt(challenge: &[u8]) -> Option<&[u8]> {
     let group = rest.get(end..)?;
     let usual = group.is_empty() || group.starts_with(&[0, 0]);
     (usual && start < end).then(|| &rest[start..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Credentials;
+    use super::*;
+
+    fn credentials() -> Credentials {
+        Credentials::new("user1", "pass1").unwrap()
+    }
+
+    /// Who never answers may not be there: it is asked when it says something, twice a second at most, and not again by itself.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn who_never_answered_is_asked_once_per_start() {
+        let now = Instant::now();
+        let mut server =
+            Eap::new(now, Part::Server(Verifiers::of(&credentials(), [9; 32])), [4; 32], [0; 32]);
+        let mut asked = Vec::new();
+        for tick in 0..3000u32 {
+            let now = now + Duration::from_millis(10) * tick;
+            // Once, then nothing for ten seconds; then all the time for ten.
+            if tick == 0 || (1000..2000).contains(&tick) {
+                server.receive(now, &[3, EAPOL_START, 0, 0], || true);
+            }
+            server.timeout(now);
+            asked.extend(std::iter::from_fn(|| server.poll()).map(|_| tick));
+        }
+        let once = asked.iter().filter(|&&tick| tick < 1000).count();
+        assert_eq!((once, asked.iter().filter(|&&tick| tick >= 2000).count()), (1, 0), "{asked:?}");
+        assert!((18..=20).contains(&(asked.len() - once)), "{asked:?}");
+    }
+
+    /// The address of one that is let in can be forged, and so can a server's.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn what_a_peer_may_have_computed_is_bounded() {
+        let now = Instant::now();
+        let verifiers = Verifiers::of(&credentials(), [9; 32]);
+        let mut server = Eap::new(now, Part::Server(verifiers), [4; 32], [0; 32]);
+        server.authenticated = true;
+        let mut computed = 0;
+        for i in 0..300 {
+            let now = now + Duration::from_millis(10) * i;
+            (server.step, server.due) = (Step::ClientKey { name: "user1".into() }, None);
+            let key = server.frame(RESPONSE, server.identifier, &[&[SRP, KEY], &[2; 256]]);
+            server.receive(now, &key, || panic!("that is for strangers"));
+            computed += usize::from(matches!(server.step, Step::ClientProof(_)));
+        }
+        assert_eq!(computed, 3, "in three seconds");
+        let mut client = Eap::new(now, Part::Client(credentials()), [3; 32], [0; 32]);
+        let mut answers = 0;
+        for i in 0..100u8 {
+            let salt = [0, 0, 0, 1, i, 0, 0];
+            let question = server.frame(REQUEST, i, &[&[SRP, CHALLENGE], &salt]);
+            client.out.clear();
+            client.receive(now + Duration::from_millis(10) * u32::from(i), &question, || true);
+            answers += client.out.len();
+        }
+        assert_eq!(answers, 10, "in a second");
+    }
 }

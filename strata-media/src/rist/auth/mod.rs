@@ -84,10 +84,15 @@ impl Auth {
 
     /// An exchange with one peer; `number` is to be of it alone.
     pub(super) fn exchange(&self, now: Instant, number: u64) -> Eap {
-        let mut entropy = [0; 32];
-        let seed = [&self.entropy[..], b"exchange", &number.to_be_bytes()].concat();
-        entropy.copy_from_slice(digest(&SHA256, &seed).as_ref());
-        Eap::new(now, self.part.clone(), entropy)
+        let entropy = self.derive(&[b"exchange", &number.to_be_bytes()]);
+        Eap::new(now, self.part.clone(), entropy, self.derive(&[b"decoys"]))
+    }
+
+    /// A secret of its own for one purpose.
+    fn derive(&self, purpose: &[&[u8]]) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(digest(&SHA256, &[&self.entropy[..], &purpose.concat()].concat()).as_ref());
+        out
     }
 }
 

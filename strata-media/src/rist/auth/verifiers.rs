@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -24,13 +25,45 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Users of a server, by name. `Debug` shows only how many.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Verifiers(Arc<HashMap<Arc<str>, User>>);
+pub struct Verifiers(Arc<Users>);
+
+#[derive(Default, PartialEq, Eq)]
+struct Users {
+    by_name: HashMap<Arc<str>, User>,
+    /// What they look like from outside, in the order of their names: to peers that know the old way alone, and to others.
+    old: Vec<Look>,
+    any: Vec<Look>,
+}
+
+/// How hashes are made, and the length of the salt.
+type Look = (Hashing, usize);
+
+impl Users {
+    fn new(by_name: HashMap<Arc<str>, User>) -> Self {
+        let mut names: Vec<_> = by_name.keys().collect();
+        names.sort_unstable();
+        let looks = |knows_fixed| {
+            let found = names.iter().filter_map(|&name| by_name.get(name)?.find(knows_fixed));
+            found.map(|(hashing, verifier)| (hashing, verifier.salt.len())).collect()
+        };
+        let (old, any) = (looks(false), looks(true));
+        Self { by_name, old, any }
+    }
+}
 
 /// A user, by either way to hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct User {
     old: Option<Verifier>,
     fixed: Option<Verifier>,
+}
+
+impl User {
+    /// By the newest way that the peer knows too.
+    fn find(&self, knows_fixed: bool) -> Option<(Hashing, &Verifier)> {
+        let fixed = self.fixed.as_ref().filter(|_| knows_fixed).map(|fixed| (Hashing::Fixed, fixed));
+        fixed.or(self.old.as_ref().map(|old| (Hashing::Old, old)))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +113,7 @@ impl Verifiers {
                 return Err(VerifiersError::Crowd);
             }
         }
-        if users.is_empty() { Err(VerifiersError::Empty) } else { Ok(Self(Arc::new(users))) }
+        if users.is_empty() { Err(VerifiersError::Empty) } else { Ok(Self(Arc::new(Users::new(users)))) }
     }
 
     /// One user, for peers of any version. `salt` is to be random.
@@ -92,14 +125,34 @@ impl Verifiers {
             Some(Verifier { salt: salt.to_vec(), verifier })
         };
         let user = User { old: made(Hashing::Old), fixed: made(Hashing::Fixed) };
-        Self(Arc::new(HashMap::from([(name.clone(), user)])))
+        Self(Arc::new(Users::new(HashMap::from([(name.clone(), user)]))))
     }
 
     /// What checks a user, in the newest way that the peer knows too.
     pub(super) fn find(&self, name: &str, knows_fixed: bool) -> Option<(Hashing, &Verifier)> {
-        let user = self.0.get(name)?;
-        let fixed = user.fixed.as_ref().filter(|_| knows_fixed).map(|fixed| (Hashing::Fixed, fixed));
-        fixed.or(user.old.as_ref().map(|old| (Hashing::Old, old)))
+        self.0.by_name.get(name)?.find(knows_fixed)
+    }
+
+    /// What passes for the verifier of somebody unknown: it looks like that of some user, and is the same whenever the name comes. From
+    /// `secret`, so that nobody can tell. `None` when there is no user that such a peer could be.
+    pub(super) fn decoy(
+        &self,
+        name: &str,
+        knows_fixed: bool,
+        secret: &[u8; 32],
+    ) -> Option<(Hashing, Verifier)> {
+        let looks = if knows_fixed { &self.0.any } else { &self.0.old };
+        let draw = |purpose: u8, part: u8| {
+            digest(&SHA256, &[&secret[..], &[purpose, part], name.as_bytes()].concat())
+        };
+        let number =
+            draw(0, 0).as_ref().iter().take(8).fold(0, |number, &byte| (number << 8) | usize::from(byte));
+        let &(hashing, salt_len) = looks.get(number.checked_rem(looks.len())?)?;
+        let bytes = |purpose, len| {
+            let drawn = (0..=u8::MAX).map(|part| draw(purpose, part)).take(len / 32 + 1);
+            drawn.flat_map(|part| part.as_ref().to_vec()).take(len).collect()
+        };
+        Some((hashing, Verifier { salt: bytes(1, salt_len), verifier: bytes(2, 256) }))
     }
 }
 
@@ -130,6 +183,6 @@ fn read(line: &str) -> Result<(&str, Hashing, Verifier), &'static str> {
 
 impl fmt::Debug for Verifiers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verifiers({} users)", self.0.len())
+        write!(f, "Verifiers({} users)", self.0.by_name.len())
     }
 }

@@ -15,7 +15,7 @@ mod keepalive;
 mod payload;
 
 pub use keepalive::{Capabilities, KeepAlive};
-pub use payload::{Payload, Ports};
+pub use payload::{Head, Mode, Payload, Ports};
 
 use super::error::DecodeError;
 
@@ -29,6 +29,10 @@ pub const KEEP_ALIVE: u16 = 0x88b5;
 pub const REDUCED_OVERHEAD: u16 = 0x88b6;
 /// EtherType of the VSF, whose types hold the same payloads for RVer 2 and above.
 pub const VSF: u16 = 0xcce0;
+/// The header in clear, without checksum.
+pub const HEADER_LEN: usize = 4;
+/// The same with nonce and number.
+pub const KEYED_HEADER_LEN: usize = 12;
 /// The longest header.
 pub const MAX_HEADER_LEN: usize = 16;
 /// The newest RVer that is understood.

@@ -11,6 +11,8 @@ const VSF_REDUCED_OVERHEAD: u16 = 0;
 const VSF_KEEP_ALIVE: u16 = 0x8000;
 /// Protocol number of UDP.
 const UDP: u8 = 17;
+/// Source and destination of full datagrams: they go to who reads the tunnel, and no further.
+const WITHIN: [u8; 4] = [127, 0, 0, 1];
 
 /// The ports of a datagram within the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,16 +23,82 @@ pub struct Ports {
     pub destination: u16,
 }
 
-impl Ports {
-    /// Length in reduced overhead mode.
-    pub const LEN: usize = 4;
+/// How a datagram of the Simple Profile stands in a tunnel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// With its ports alone.
+    #[default]
+    Reduced,
+    /// With headers of IPv4 and UDP.
+    Full,
+}
 
-    /// The bytes of the reduced overhead mode.
+/// What stands before it, and the EtherType that tells so.
+#[derive(Debug, Clone, Copy)]
+pub enum Head {
+    /// [`Mode::Reduced`].
+    Reduced([u8; 4]),
+    /// [`Mode::Full`].
+    Full([u8; 28]),
+}
+
+impl Head {
+    /// Tells how it is to be read.
     #[must_use]
-    pub fn encode(&self) -> [u8; Self::LEN] {
-        let ([s0, s1], [d0, d1]) = (self.source.to_be_bytes(), self.destination.to_be_bytes());
-        [s0, s1, d0, d1]
+    pub fn ether_type(&self) -> u16 {
+        match self {
+            Self::Reduced(_) => REDUCED_OVERHEAD,
+            Self::Full(_) => FULL_DATAGRAM,
+        }
     }
+
+    /// The bytes before the datagram.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Reduced(bytes) => bytes,
+            Self::Full(bytes) => bytes,
+        }
+    }
+}
+
+impl Mode {
+    /// Bytes before a datagram.
+    #[must_use]
+    pub fn head_len(self) -> usize {
+        match self {
+            Self::Reduced => 4,
+            Self::Full => 28,
+        }
+    }
+
+    /// What stands before a datagram of `len` bytes, below 65 508.
+    #[must_use]
+    pub fn head(self, ports: Ports, len: usize) -> Head {
+        let ([s0, s1], [d0, d1]) = (ports.source.to_be_bytes(), ports.destination.to_be_bytes());
+        if self == Self::Reduced {
+            return Head::Reduced([s0, s1, d0, d1]);
+        }
+        let [[t0, t1], [u0, u1]] = [len + 28, len + 8].map(|len| (len as u16).to_be_bytes());
+        let [a, b, c, d] = WITHIN;
+        // Whole, 64 hops, UDP without a checksum: GRE's datagram has one.
+        let mut head = [
+            0x45, 0, t0, t1, 0, 0, 0x40, 0, 64, UDP, 0, 0, a, b, c, d, a, b, c, d, s0, s1, d0, d1, u0, u1, 0,
+            0,
+        ];
+        let [c0, c1] = checksum(&head[..20]).to_be_bytes();
+        (head[10], head[11]) = (c0, c1);
+        Head::Full(head)
+    }
+}
+
+/// Of a header of IPv4 (RFC 791, 3.1).
+fn checksum(header: &[u8]) -> u16 {
+    let words = header.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let sum: u32 = words.sum();
+    // Two carries at most, of ten words.
+    let folded = (sum >> 16) + (sum & 0xffff);
+    !(((folded >> 16) + folded) as u16)
 }
 
 /// The payload of a datagram; ranges are places in the bytes it was read from.
@@ -39,6 +107,8 @@ impl Ports {
 pub enum Payload {
     /// A datagram of the Simple Profile, RTP or RTCP, in reduced overhead or full datagram mode.
     Datagram {
+        /// How it stands there.
+        mode: Mode,
         /// Its ports.
         ports: Ports,
         /// Where it is.
@@ -83,7 +153,7 @@ fn word(plain: &[u8], at: usize) -> Result<u16, DecodeError> {
 
 fn reduced(plain: &[u8], at: usize) -> Result<Payload, DecodeError> {
     let ports = Ports { source: word(plain, at)?, destination: word(plain, at + 2)? };
-    Ok(Payload::Datagram { ports, data: at + Ports::LEN..plain.len() })
+    Ok(Payload::Datagram { mode: Mode::Reduced, ports, data: at + Mode::Reduced.head_len()..plain.len() })
 }
 
 /// IPv4 and UDP, whole; everything else is not for RTP.
@@ -97,5 +167,6 @@ fn full(plain: &[u8]) -> Option<Payload> {
     let &[s0, s1, d0, d1, u0, u1, _, _] = plain.get(..total)?.get(header..)?.first_chunk::<8>()?;
     let end = header + usize::from(u16::from_be_bytes([u0, u1]));
     let ports = Ports { source: u16::from_be_bytes([s0, s1]), destination: u16::from_be_bytes([d0, d1]) };
-    (header + 8 <= end && end <= total).then_some(Payload::Datagram { ports, data: header + 8..end })
+    let datagram = Payload::Datagram { mode: Mode::Full, ports, data: header + 8..end };
+    (header + 8 <= end && end <= total).then_some(datagram)
 }

@@ -73,11 +73,14 @@ fn rtp_of_a_transport_stream_is_never_gre() {
 fn reduced_overhead_is_ports_and_a_datagram() {
     let plain = b"\x80\x01\x07\xb0RTP";
     let ports = Ports { source: 32769, destination: 1968 };
-    let expected = Payload::Datagram { ports, data: 4..7 };
+    let expected = Payload::Datagram { mode: Mode::Reduced, ports, data: 4..7 };
     assert_eq!(Payload::decode(REDUCED_OVERHEAD, plain), Ok(expected));
-    assert_eq!(ports.encode(), plain[..4]);
+    assert_eq!(Mode::Reduced.head(ports, 3).bytes(), &plain[..4]);
     let wrapped = b"\0\0\0\0\x80\x01\x07\xb0RTP";
-    assert_eq!(Payload::decode(VSF, wrapped), Ok(Payload::Datagram { ports, data: 8..11 }));
+    assert_eq!(
+        Payload::decode(VSF, wrapped),
+        Ok(Payload::Datagram { mode: Mode::Reduced, ports, data: 8..11 })
+    );
     let short = Payload::decode(REDUCED_OVERHEAD, b"\x80\x01\x07");
     assert_eq!(short, Err(DecodeError::Truncated { at: 2, need: 2, have: 1 }));
 }
@@ -95,13 +98,28 @@ fn ipv4(protocol: u8, fragment: u16, udp_len: u16) -> Vec<u8> {
 #[test]
 fn of_full_datagrams_only_whole_udp_is_read() {
     let ports = Ports { source: 5000, destination: 5002 };
-    let expected = Payload::Datagram { ports, data: 28..31 };
+    let expected = Payload::Datagram { mode: Mode::Full, ports, data: 28..31 };
     assert_eq!(Payload::decode(FULL_DATAGRAM, &ipv4(17, 0x4000, 11)), Ok(expected));
     // librist's message of its own, a fragment, lengths that cannot be.
     for other in [ipv4(0xfc, 0x4000, 11), ipv4(17, 0x2000, 11), ipv4(17, 0, 12), ipv4(17, 0, 7)] {
         let other = Payload::decode(FULL_DATAGRAM, &other);
         assert_eq!(other, Ok(Payload::Other { ether_type: FULL_DATAGRAM }));
     }
+}
+
+/// Headers as RFC 791 and RFC 768 have them: the sum of an IPv4 header's words, its checksum included, is all ones.
+#[test]
+fn full_datagrams_are_whole_ipv4() {
+    let ports = Ports { source: 32769, destination: 1968 };
+    let head = Mode::Full.head(ports, 3);
+    assert_eq!((head.ether_type(), head.bytes().len()), (FULL_DATAGRAM, Mode::Full.head_len()));
+    let bytes = [head.bytes(), b"RTP"].concat();
+    assert_eq!(bytes[..10], *b"\x45\0\0\x1f\0\0\x40\0\x40\x11");
+    assert_eq!(bytes[20..28], *b"\x80\x01\x07\xb0\0\x0b\0\0");
+    let sum: u32 = bytes[..20].chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+    assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
+    let read = Payload::Datagram { mode: Mode::Full, ports, data: 28..31 };
+    assert_eq!(Payload::decode(FULL_DATAGRAM, &bytes), Ok(read));
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use super::super::error::DecodeError;
 use super::feedback::{self, Arrivals};
 use super::{
-    APPLICATION, BYE, EXTENDED_REPORT, Loss, NAME, RECEIVER_REPORT, ReportBlock, SENDER_REPORT,
-    SOURCE_DESCRIPTION, STRATA, SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE,
-    SUBTYPE_EXTENDED_SEQUENCE, SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
+    APPLICATION, BYE, EXTENDED_REPORT, Loss, NAME, PAYLOAD_FEEDBACK, PICTURE_LOSS, RECEIVER_REPORT,
+    ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, STRATA, SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST,
+    SUBTYPE_ECHO_RESPONSE, SUBTYPE_EXTENDED_SEQUENCE, SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
 };
 
 /// A compound packet whose parts tile the datagram; iterates over them.
@@ -96,11 +96,17 @@ pub enum Packet<'a> {
         /// The receiver's time of the report, in 1/65536 s.
         timestamp: u32,
     },
+    /// Pictures were lost: a keyframe is asked for (RFC 4585, 6.3.1).
+    PictureLoss {
+        /// The media source; either value of the lowest bit.
+        media_ssrc: u32,
+    },
     /// What the peer understands beyond the standard.
     Capabilities {
         /// The peer.
         ssrc: u32,
-        /// A set of bits: [`super::TAKES_FEEDBACK`].
+        /// A set of bits: [`super::TAKES_FEEDBACK`], [`super::TAKES_REPAIRS`],
+        /// [`super::TAKES_PICTURE_LOSS`], [`super::RESTS`], [`super::RELAYED`].
         capabilities: u32,
     },
     /// XR (RFC 3611), not read further.
@@ -164,6 +170,34 @@ impl<'a> Compound<'a> {
                 return Ok(Self { data: unpadded(datagram, at - need)?, at: 0, remnant: &[] });
             }
         }
+    }
+}
+
+impl<'a> Compound<'a> {
+    /// The same datagram without those packets after its report that `drop` names.
+    ///
+    /// # Errors
+    /// [`DecodeError`] of the outline, or of a packet.
+    #[cfg(feature = "net")]
+    pub(in crate::rist) fn without(
+        datagram: &[u8],
+        drop: impl Fn(&Packet<'_>) -> bool,
+    ) -> Result<Vec<u8>, DecodeError> {
+        let mut compound = Compound::parse(datagram)?;
+        let (end, remnant) = (compound.data.len(), compound.remnant);
+        let mut kept = Vec::with_capacity(datagram.len());
+        loop {
+            let start = compound.at;
+            let Some(packet) = compound.next().filter(|_| start < end) else { break };
+            if start == 0 || !drop(&packet?) {
+                // The last one with its padding.
+                let stop =
+                    if compound.at < end || !remnant.is_empty() { compound.at } else { datagram.len() };
+                kept.extend_from_slice(&datagram[start..stop]);
+            }
+        }
+        kept.extend_from_slice(remnant);
+        Ok(kept)
     }
 }
 
@@ -240,6 +274,7 @@ fn read(count: u8, packet_type: u8, body: &[u8]) -> Result<Packet<'_>, usize> {
             Packet::Nack { media_ssrc, losses: Losses::new(&body[8..], false) }
         }
         TRANSPORT_FEEDBACK if count == feedback::FORMAT => congestion_feedback(body)?,
+        PAYLOAD_FEEDBACK if count == PICTURE_LOSS => Packet::PictureLoss { media_ssrc: word(body, 1)? },
         APPLICATION => application(count, body)?,
         EXTENDED_REPORT => Packet::ExtendedReport { ssrc: word(body, 0)? },
         BYE if count > 0 => Packet::Bye { ssrc: word(body, 0)? },

@@ -1,28 +1,50 @@
 //! Writing RTCP.
 
+use bytes::{BufMut, Bytes, BytesMut};
+
 use super::{
-    APPLICATION, BYE, Loss, NAME, RECEIVER_REPORT, ReportBlock, SENDER_REPORT, SOURCE_DESCRIPTION, STRATA,
-    SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST, SUBTYPE_ECHO_RESPONSE, SUBTYPE_EXTENDED_SEQUENCE,
-    SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
+    APPLICATION, BYE, Loss, NAME, PAYLOAD_FEEDBACK, PICTURE_LOSS, RECEIVER_REPORT, ReportBlock,
+    SENDER_REPORT, SOURCE_DESCRIPTION, STRATA, SUBTYPE_CAPABILITIES, SUBTYPE_ECHO_REQUEST,
+    SUBTYPE_ECHO_RESPONSE, SUBTYPE_EXTENDED_SEQUENCE, SUBTYPE_RANGE_NACK, TRANSPORT_FEEDBACK,
 };
 
-/// Writes a compound packet, part by part, each complete. Start with a report and a source description.
-#[derive(Debug, Default)]
+/// Memory of a writer that writes one datagram, bytes.
+const ONE: usize = 128;
+/// Memory of one that writes many, and what is left of it at least when the next one begins.
+const MANY: usize = 16 << 10;
+const LONG: usize = 1500;
+
+/// Writes compound packets, part by part, each complete. Start with a report and a source description.
+#[derive(Debug)]
 pub struct Writer {
-    pub(super) out: Vec<u8>,
+    pub(super) out: BytesMut,
+    /// So much memory is asked for at a time.
+    piece: usize,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Writer {
-    /// An empty datagram.
+    /// For one datagram.
     #[must_use]
     pub fn new() -> Self {
-        Self { out: Vec::with_capacity(128) }
+        Self { out: BytesMut::new(), piece: ONE }
     }
 
-    /// The datagram.
+    /// For many, one after the other: they share memory, which is used again once all that is in it were dropped.
     #[must_use]
-    pub fn finish(self) -> Vec<u8> {
-        self.out
+    pub fn lasting() -> Self {
+        Self { out: BytesMut::new(), piece: MANY }
+    }
+
+    /// The datagram; what is written next begins another one.
+    #[must_use]
+    pub fn finish(&mut self) -> Bytes {
+        self.out.split().freeze()
     }
 
     /// Bytes written so far.
@@ -38,13 +60,16 @@ impl Writer {
     }
 
     pub(super) fn header(&mut self, count: u8, packet_type: u8, words: u16) {
-        self.out.extend([0x80 | (count & 0x1f), packet_type]);
-        self.out.extend(words.to_be_bytes());
+        if self.out.is_empty() && self.out.capacity() < self.piece.min(LONG) {
+            self.out.reserve(self.piece);
+        }
+        self.out.put_slice(&[0x80 | (count & 0x1f), packet_type]);
+        self.out.put_u16(words);
     }
 
     pub(super) fn words<const N: usize>(&mut self, words: [u32; N]) {
         for word in words {
-            self.out.extend(word.to_be_bytes());
+            self.out.put_u32(word);
         }
     }
 
@@ -72,9 +97,9 @@ impl Writer {
         let padding = 4 - items % 4;
         self.header(1, SOURCE_DESCRIPTION, 1 + ((items + padding) / 4) as u16);
         self.words([ssrc]);
-        self.out.extend([1, cname.len() as u8]);
+        self.out.put_slice(&[1, cname.len() as u8]);
         self.out.extend_from_slice(cname);
-        self.out.extend(std::iter::repeat_n(0, padding));
+        self.out.put_bytes(0, padding);
     }
 
     /// Range based request (TR-06-1, 5.3.2.2).
@@ -117,10 +142,17 @@ impl Writer {
         self.out.extend_from_slice(padding);
     }
 
-    /// What the sender of the packet understands beyond the standard: [`super::TAKES_FEEDBACK`].
+    /// What the sender of the packet understands beyond the standard: [`super::TAKES_FEEDBACK`], [`super::TAKES_REPAIRS`],
+    /// [`super::TAKES_PICTURE_LOSS`], [`super::RESTS`].
     pub fn capabilities(&mut self, ssrc: u32, capabilities: u32) {
         self.header(SUBTYPE_CAPABILITIES, APPLICATION, 3);
         self.words([ssrc, u32::from_be_bytes(STRATA), capabilities]);
+    }
+
+    /// Pictures were lost, so that a keyframe is wanted (RFC 4585, 6.3.1).
+    pub fn picture_loss(&mut self, sender_ssrc: u32, media_ssrc: u32) {
+        self.header(PICTURE_LOSS, PAYLOAD_FEEDBACK, 2);
+        self.words([sender_ssrc, media_ssrc]);
     }
 
     /// BYE: the source leaves.

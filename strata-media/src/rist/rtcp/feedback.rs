@@ -7,6 +7,8 @@
 //!
 //! A path of a bond carries some of the numbers only, so a source may have several runs in one report.
 
+use bytes::BufMut;
+
 use super::{TRANSPORT_FEEDBACK, Writer};
 
 /// Format of transport layer feedback (RFC 8888, 3.1).
@@ -23,49 +25,127 @@ const RUN_HEADER: usize = 8;
 const WORTHWHILE: usize = 16;
 
 /// Packets that follow each other in number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run<'a> {
     /// The source as it is on the wire: repeated packets have their own.
     pub ssrc: u32,
     /// Number of the first packet.
     pub first: u16,
     /// Per packet: how long before the report it arrived, in 1/1024 s; `None` if it did not.
-    pub offsets: Vec<Option<u16>>,
+    pub offsets: &'a [Option<u16>],
 }
 
-impl Run {
-    /// Bytes on the wire.
-    fn len(&self) -> usize {
-        RUN_HEADER + self.offsets.len().next_multiple_of(2) * 2
-    }
-
-    /// Cuts off what comes after `count` packets.
-    fn split_off(&mut self, count: usize) -> Self {
-        let first = self.first.wrapping_add(count as u16);
-        Self { ssrc: self.ssrc, first, offsets: self.offsets.split_off(count) }
-    }
+/// The runs of a report, in memory that the next one uses again.
+#[derive(Debug, Default)]
+pub(in crate::rist) struct Runs {
+    heads: Vec<Head>,
+    /// Of all runs, one after the other.
+    offsets: Vec<Option<u16>>,
 }
 
-/// Parts of `runs`, in order, that have up to `room` bytes each, which is at least one run of two packets.
-pub(in crate::rist) fn parts(runs: Vec<Run>, room: usize) -> Vec<Vec<Run>> {
-    let room = room.max(RUN_HEADER + 4);
-    let (mut parts, mut part, mut left) = (Vec::new(), Vec::new(), room);
-    for mut run in runs {
-        while run.len() > left {
-            let count = left.saturating_sub(RUN_HEADER) / 4 * 2;
-            // A few packets are not worth the header of another run.
-            if count >= WORTHWHILE || part.is_empty() {
-                let rest = run.split_off(count);
-                part.push(std::mem::replace(&mut run, rest));
+#[derive(Debug)]
+struct Head {
+    ssrc: u32,
+    first: u16,
+    /// Where its offsets begin.
+    start: usize,
+}
+
+impl Runs {
+    /// Leaves none.
+    pub(in crate::rist) fn clear(&mut self) {
+        self.heads.clear();
+        self.offsets.clear();
+    }
+
+    /// Whether there is none.
+    pub(in crate::rist) fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// Begins a run with a packet.
+    pub(in crate::rist) fn begin(&mut self, ssrc: u32, first: u16, offset: u16) {
+        self.heads.push(Head { ssrc, first, start: self.offsets.len() });
+        self.offsets.push(Some(offset));
+    }
+
+    /// Adds a packet to the last run, and those before it, so many, which did not arrive.
+    pub(in crate::rist) fn extend(&mut self, gap: u16, offset: u16) {
+        self.offsets.extend(std::iter::repeat_n(None, usize::from(gap)));
+        self.offsets.push(Some(offset));
+    }
+
+    /// SSRC of the last run, and the number that follows it.
+    pub(in crate::rist) fn last(&self) -> Option<(u32, u16)> {
+        let head = self.heads.last()?;
+        Some((head.ssrc, head.first.wrapping_add((self.offsets.len() - head.start) as u16)))
+    }
+
+    fn len_of(&self, run: usize) -> usize {
+        self.heads.get(run + 1).map_or(self.offsets.len(), |next| next.start) - self.heads[run].start
+    }
+
+    /// Parts that have up to `room` bytes each on the wire, which is at least one run of two packets.
+    pub(in crate::rist) fn parts(&self, room: usize) -> impl Iterator<Item = Part<'_>> {
+        let mut from = Place::default();
+        std::iter::from_fn(move || {
+            let to = self.cut(from, room.max(RUN_HEADER + 4));
+            let part = Part { runs: self, from, to };
+            from = to;
+            (part.from != part.to).then_some(part)
+        })
+    }
+
+    /// Where a part ends that begins here.
+    fn cut(&self, from: Place, room: usize) -> Place {
+        let (mut to, mut left) = (from, room);
+        while to.run < self.heads.len() {
+            let len = RUN_HEADER + (self.len_of(to.run) - to.packet).next_multiple_of(2) * 2;
+            if len > left {
+                let count = left.saturating_sub(RUN_HEADER) / 4 * 2;
+                // A few packets are not worth the header of another run.
+                if count >= WORTHWHILE || to == from {
+                    to.packet += count;
+                }
+                break;
             }
-            parts.push(std::mem::take(&mut part));
-            left = room;
+            left -= len;
+            to = Place { run: to.run + 1, packet: 0 };
         }
-        left -= run.len();
-        part.push(run);
+        to
     }
-    parts.extend((!part.is_empty()).then_some(part));
-    parts
+}
+
+/// A packet of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    run: usize,
+    packet: usize,
+}
+
+/// Runs that go in one datagram; the first and the last may be cut.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::rist) struct Part<'a> {
+    runs: &'a Runs,
+    from: Place,
+    to: Place,
+}
+
+impl<'a> Part<'a> {
+    pub(in crate::rist) fn runs(self) -> impl Iterator<Item = Run<'a>> + Clone {
+        let Self { runs, from, to } = self;
+        let last = if to.packet > 0 { to.run + 1 } else { to.run };
+        (from.run..last).map(move |run| {
+            let &Head { ssrc, first, start } = &runs.heads[run];
+            let begin = if run == from.run { from.packet } else { 0 };
+            let end = if run == to.run { to.packet } else { runs.len_of(run) };
+            Run {
+                ssrc,
+                first: first.wrapping_add(begin as u16),
+                offsets: &runs.offsets[start + begin..start + end],
+            }
+        })
+    }
 }
 
 /// A packet that arrived.
@@ -137,16 +217,23 @@ impl Writer {
     pub const FEEDBACK_LEN: usize = 12;
 
     /// Which packets arrived until `timestamp`, the receiver's time in 1/65536 s (RFC 8888, 3.1). ECN is not told.
-    pub fn congestion_feedback(&mut self, sender_ssrc: u32, runs: &[Run], timestamp: u32) {
-        let words = |run: &Run| 2 + run.offsets.len().div_ceil(2);
-        self.header(FORMAT, TRANSPORT_FEEDBACK, (2 + runs.iter().map(words).sum::<usize>()) as u16);
+    pub fn congestion_feedback<'a>(
+        &mut self,
+        sender_ssrc: u32,
+        runs: impl IntoIterator<Item = Run<'a>, IntoIter: Clone>,
+        timestamp: u32,
+    ) {
+        let runs = runs.into_iter();
+        let words = runs.clone().map(|run| 2 + run.offsets.len().div_ceil(2)).sum::<usize>();
+        self.header(FORMAT, TRANSPORT_FEEDBACK, (2 + words) as u16);
         self.words([sender_ssrc]);
         for run in runs {
             self.words([run.ssrc, (u32::from(run.first) << 16) | run.offsets.len() as u32]);
-            let metric = |offset: &Option<u16>| offset.map_or(0, |offset| RECEIVED | offset.min(MAX_OFFSET));
-            self.out.extend(run.offsets.iter().flat_map(|offset| metric(offset).to_be_bytes()));
+            for offset in run.offsets {
+                self.out.put_u16(offset.map_or(0, |offset| RECEIVED | offset.min(MAX_OFFSET)));
+            }
             if run.offsets.len() % 2 == 1 {
-                self.out.extend([0, 0]);
+                self.out.put_u16(0);
             }
         }
         self.words([timestamp]);

@@ -9,7 +9,7 @@ mod feedback;
 
 pub use decode::{Blocks, Compound, Losses, Packet};
 pub use encode::Writer;
-pub(super) use feedback::parts;
+pub(super) use feedback::Runs;
 pub use feedback::{Arrival, Arrivals, MAX_OFFSET, Run};
 
 /// Packet type of a sender report.
@@ -24,14 +24,19 @@ const BYE: u8 = 203;
 const APPLICATION: u8 = 204;
 /// Packet type of transport layer feedback (RFC 4585).
 const TRANSPORT_FEEDBACK: u8 = 205;
+/// Packet type of payload-specific feedback (RFC 4585).
+const PAYLOAD_FEEDBACK: u8 = 206;
+/// Its format that says that pictures were lost (RFC 4585, 6.3.1).
+const PICTURE_LOSS: u8 = 1;
 /// Packet type of an extended report (RFC 3611).
 const EXTENDED_REPORT: u8 = 207;
 /// Name of RIST's own packets.
 const NAME: [u8; 4] = *b"RIST";
 /// Name of Strata's own packets: RFC 3550, 6.7 lets receivers ignore names they do not know.
 const STRATA: [u8; 4] = *b"STRA";
-/// Strata's own packets, by subtype: what the sender of the packet understands beyond the standard.
-const SUBTYPE_CAPABILITIES: u8 = 0;
+/// Strata's own packets, by subtype: what the sender of the packet understands beyond the standard. librist (0.2.7) takes
+/// any packet of subtype 0 for a request, whatever its name, and logs an error.
+const SUBTYPE_CAPABILITIES: u8 = 16;
 /// RIST's own packets, by subtype.
 const SUBTYPE_RANGE_NACK: u8 = 0;
 const SUBTYPE_EXTENDED_SEQUENCE: u8 = 1;
@@ -40,6 +45,16 @@ const SUBTYPE_ECHO_RESPONSE: u8 = 3;
 
 /// Bit of [`Packet::Capabilities`]: takes congestion control feedback (RFC 8888) on every path.
 pub const TAKES_FEEDBACK: u32 = 1;
+
+/// Bit of [`Packet::Capabilities`]: takes repair packets ([`crate::fec`]).
+pub const TAKES_REPAIRS: u32 = 4;
+
+/// Bit of [`Packet::Capabilities`]: asks its source for a keyframe when the receiver tells that pictures were lost.
+pub const TAKES_PICTURE_LOSS: u32 = 8;
+
+/// Bit of [`Packet::Capabilities`]: the sender spares the path it comes by, which costs something and carries nothing. A receiver
+/// sends back nothing by it but answers, as long as it hears by another one.
+pub const RESTS: u32 = 16;
 
 /// Bit of [`Packet::Capabilities`]: the feedback after it in the same datagram is of another path than the one it
 /// comes by.

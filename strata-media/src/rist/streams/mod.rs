@@ -6,17 +6,27 @@
 //!  RTP, RTCP ─ SSRC? ──┼─ Receiver, SSRC 6 ─┼──► opened, packets in order, closed
 //!                      └─ …, bounded ───────┘
 //! ```
+//!
+//! There are so many places. When all are taken, a stray makes room, or else a stream of the host that has most, for one of
+//! a host that has less: SSRCs cost nothing.
 
+mod hosts;
+
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::flow::Packet;
 use super::receiver::{self, Input, Receiver, ReceiverConfig};
-use super::rtcp::{self, Compound};
+use super::repairs;
+use super::rtcp::{self, Compound, Writer};
 use super::rtp::{self, Header};
 use super::seed::Seed;
 use super::stats::ReceiverStats;
+use hosts::Hosts;
 
 /// Packets a stream must have sent before it is told of: noise and strays are seldom two of one source.
 const PROBATION: u64 = 2;
@@ -61,7 +71,7 @@ pub enum Output {
         /// Where to.
         to: SocketAddr,
         /// The datagram.
-        data: Vec<u8>,
+        data: Bytes,
     },
     /// Nothing more until then, or until the next input.
     Timeout(Instant),
@@ -72,8 +82,11 @@ pub enum Output {
 pub struct Streams {
     config: ReceiverConfig,
     most: usize,
+    /// Of what is said to who has no stream.
+    ssrc: u32,
     seed: Seed,
     streams: Vec<Stream>,
+    hosts: Hosts,
     opened: u64,
     next_look: Instant,
     rejected: u64,
@@ -106,11 +119,14 @@ impl Streams {
     /// No streams yet; `most` at a time, each received as `config` says. Its seed is to be random outside of tests.
     #[must_use]
     pub fn new(now: Instant, config: ReceiverConfig, most: usize) -> Self {
+        let mut seed = config.seed.clone();
         Self {
-            seed: Seed::new(config.seed),
+            ssrc: rtp::stream(seed.child().next() as u32),
+            seed,
             config,
             most,
             streams: Vec::new(),
+            hosts: Hosts::default(),
             opened: 0,
             next_look: now + LOOK,
             rejected: 0,
@@ -135,6 +151,10 @@ impl Streams {
         let index = match &input {
             Input::Rtp { from, data, .. } => self.rtp(now, *from, data),
             Input::Rtcp { link, from, data } => self.rtcp(*link, from.ip(), data),
+            Input::KeyframeWanted => {
+                let numbers: Vec<_> = self.streams.iter().map(|stream| stream.number).collect();
+                return numbers.into_iter().for_each(|stream| self.want_keyframe(now, stream));
+            }
             Input::Timeout => return self.timeout(now),
         };
         match index {
@@ -142,7 +162,20 @@ impl Streams {
                 self.streams[index].receiver.handle_input(now, input);
                 self.drain(index);
             }
-            None => self.rejected += 1,
+            None => {
+                self.rejected += 1;
+                if let Input::Rtcp { link, from, data } = input {
+                    self.greet(now, link, from, data);
+                }
+            }
+        }
+    }
+
+    /// Somebody wants a keyframe of this stream; see [`Input::KeyframeWanted`], which is for all of them.
+    pub fn want_keyframe(&mut self, now: Instant, stream: u64) {
+        if let Some(index) = self.streams.iter().position(|other| other.number == stream) {
+            self.streams[index].receiver.handle_input(now, Input::KeyframeWanted);
+            self.drain(index);
         }
     }
 
@@ -154,9 +187,37 @@ impl Streams {
         })
     }
 
+    /// Answers a report of who has sent nothing yet: librist's senders hold a stream back until they hear RTCP. It is no longer than
+    /// what came, so that who forges an address gains nothing.
+    fn greet(&mut self, now: Instant, link: usize, to: SocketAddr, data: &[u8]) {
+        let Ok(mut packets) = Compound::parse(data) else { return };
+        let reports = |packet| {
+            matches!(packet, Ok(rtcp::Packet::SenderReport { .. } | rtcp::Packet::ReceiverReport { .. }))
+        };
+        let has_room = self.streams.len() < self.most || self.displaced(now, to.ip()).is_some();
+        if has_room && packets.any(reports) {
+            let mut writer = Writer::new();
+            writer.receiver_report(self.ssrc, None);
+            writer.source_description(self.ssrc, &self.config.cname);
+            let answer = writer.finish();
+            if answer.len() <= data.len() {
+                self.out.push_back(Output::Transmit { link, to, data: answer });
+            }
+        }
+    }
+
     /// The stream an RTP packet is of, taken up if there is room.
-    fn rtp(&mut self, now: Instant, from: SocketAddr, data: &[u8]) -> Option<usize> {
-        let (header, _) = Header::decode(data).ok()?;
+    fn rtp(&mut self, now: Instant, from: SocketAddr, data: &Bytes) -> Option<usize> {
+        let (header, payload) = Header::decode(data).ok()?;
+        if let Some(stream) = repairs::repaired(&header)
+            && let Some(index) = self.streams.iter().position(|other| other.ssrc == stream)
+        {
+            return Some(index);
+        }
+        // A repair packet alone makes no stream.
+        if repairs::repaired(&header).is_some() && repairs::is_repair(&data.slice(payload)) {
+            return None;
+        }
         let ssrc = header.stream();
         let known = self.streams.iter().position(|stream| stream.ssrc == ssrc);
         let index = known.or_else(|| self.take_up(now, ssrc, from))?;
@@ -172,11 +233,14 @@ impl Streams {
 
     fn take_up(&mut self, now: Instant, ssrc: u32, from: SocketAddr) -> Option<usize> {
         if self.streams.len() >= self.most {
-            let stray = |stream: &Stream| !stream.is_known() && now >= stream.heard + DOUBT;
-            let index = self.streams.iter().position(stray)?;
-            self.streams.swap_remove(index);
+            let stream = self.streams.swap_remove(self.displaced(now, from.ip())?);
+            self.hosts.went(stream.from.ip());
+            if stream.is_known() {
+                self.out.push_back(Output::Closed { stream: stream.number });
+            }
         }
-        let config = ReceiverConfig { seed: self.seed.next(), ..self.config.clone() };
+        self.hosts.came(from.ip());
+        let config = ReceiverConfig { seed: self.seed.child(), ..self.config.clone() };
         self.streams.push(Stream {
             number: self.opened,
             ssrc,
@@ -192,20 +256,34 @@ impl Streams {
         Some(self.streams.len() - 1)
     }
 
-    /// The stream an RTCP datagram is of: by its SSRC, or else by where RTP came from.
-    fn rtcp(&mut self, link: usize, ip: IpAddr, data: &[u8]) -> Option<usize> {
-        let (mut named, mut leaves) = (None, false);
-        for packet in Compound::parse(data).ok()? {
-            let ssrc = match packet.ok()? {
-                rtcp::Packet::SenderReport { ssrc, .. } | rtcp::Packet::ReceiverReport { ssrc, .. } => ssrc,
-                rtcp::Packet::Bye { ssrc } => {
-                    leaves = true;
-                    ssrc
-                }
-                _ => continue,
-            };
-            named = named.or(self.streams.iter().position(|stream| stream.ssrc == rtp::stream(ssrc)));
+    /// Which stream makes room for one of this host: a stray; or of the host with most streams, if it would still have more than the
+    /// other one then: the one that was not told of, or not heard, for longest.
+    fn displaced(&self, now: Instant, ip: IpAddr) -> Option<usize> {
+        let stray = |stream: &Stream| !stream.is_known() && now >= stream.heard + DOUBT;
+        if let Some(index) = self.streams.iter().position(stray) {
+            return Some(index);
         }
+        let own = self.hosts.streams(ip);
+        let holds = self.streams.iter().map(|stream| self.hosts.streams(stream.from.ip()));
+        let may = holds.zip(&self.streams).enumerate().filter(|(_, (holds, _))| *holds > own + 1);
+        let first = may.min_by_key(|(_, (holds, stream))| (Reverse(*holds), stream.is_known(), stream.heard));
+        first.map(|(index, _)| index)
+    }
+
+    /// The stream an RTCP datagram is of: by the SSRC of its first report, or else by where RTP came from. Others are not looked for:
+    /// a datagram has room for thousands.
+    fn rtcp(&mut self, link: usize, ip: IpAddr, data: &[u8]) -> Option<usize> {
+        let (mut first, mut leaves) = (None, false);
+        for packet in Compound::parse(data).ok()? {
+            match packet.ok()? {
+                rtcp::Packet::SenderReport { ssrc, .. } | rtcp::Packet::ReceiverReport { ssrc, .. } => {
+                    first.get_or_insert(rtp::stream(ssrc));
+                }
+                rtcp::Packet::Bye { .. } => leaves = true,
+                _ => {}
+            }
+        }
+        let named = self.streams.iter().position(|stream| Some(stream.ssrc) == first);
         if let Some(index) = named.filter(|&index| self.streams[index].receiver.hears(link, ip)) {
             self.streams[index].leaving |= leaves;
         }
@@ -221,7 +299,7 @@ impl Streams {
         }
         if now >= self.next_look {
             self.next_look = now + LOOK;
-            let out = &mut self.out;
+            let (out, hosts) = (&mut self.out, &mut self.hosts);
             self.streams.retain(|stream| {
                 let patience = match (stream.is_known(), stream.leaving) {
                     (false, _) => DOUBT,
@@ -231,6 +309,9 @@ impl Streams {
                 let over = now >= stream.heard + patience && stream.receiver.is_empty();
                 if over && stream.is_known() {
                     out.push_back(Output::Closed { stream: stream.number });
+                }
+                if over {
+                    hosts.went(stream.from.ip());
                 }
                 !over
             });

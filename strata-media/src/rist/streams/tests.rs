@@ -157,3 +157,79 @@ fn strays_are_bounded_and_make_room() {
     let out = rig.pass(MS * 100);
     assert_eq!(out.iter().filter(|output| matches!(output, Output::Packet { .. })).count(), 2);
 }
+
+/// A sender of librist holds its stream back until it hears RTCP; so it is answered, with no more than it said.
+#[test]
+fn who_reports_before_it_sends_is_answered() {
+    let mut rig = Rig::new(1);
+    let answered = |outputs: Vec<Output>| {
+        let to = |output: &Output| matches!(output, Output::Transmit { to, .. } if *to == from(7, 5001));
+        outputs.iter().filter(|output| to(output)).count()
+    };
+    let report = |writer: &mut Writer| {
+        writer.receiver_report(8, None);
+        writer.source_description(8, "a sender that says who it is");
+    };
+    assert_eq!(answered(rig.rtcp(7, report)), 1);
+    assert_eq!(answered(rig.rtcp(7, |writer| writer.receiver_report(8, None))), 0, "it would be longer");
+}
+
+/// The first report says whose datagram it is: others in it are not looked for, however many there are.
+#[test]
+fn one_report_of_a_datagram_is_looked_for() {
+    let mut rig = Rig::new(4);
+    for sequence in 0..2 {
+        rig.rtp(1, 2, sequence);
+    }
+    for (first, others) in [(99, 2), (2, 99)] {
+        let before = rig.streams.rejected();
+        rig.rtcp(9, |writer| {
+            writer.receiver_report(first, None);
+            (0..1000).for_each(|_| writer.receiver_report(others, None));
+        });
+        assert_eq!(rig.streams.rejected() - before, u64::from(first == 99));
+    }
+}
+
+/// A few packets per SSRC now and then are enough to be taken for a stream. All of them share the places with other hosts' streams.
+#[test]
+fn a_host_full_of_streams_keeps_no_sender_out() {
+    let mut rig = Rig::new(8);
+    let mut out = Vec::new();
+    for ms in 0..1000u16 {
+        if ms.is_multiple_of(50) {
+            for ssrc in (0..20).map(|ssrc| 1000 + 2 * ssrc) {
+                out.extend(rig.rtp(7, ssrc, ms));
+                out.extend(rig.rtp(7, ssrc, ms + 1));
+            }
+        }
+        if ms == 150 {
+            let told = rig.rtcp(1, |writer| {
+                writer.receiver_report(2, None);
+                writer.source_description(2, "a sender that waits for an answer");
+            });
+            assert!(matches!(told[..], [Output::Transmit { .. }]), "{told:?}");
+        }
+        if ms >= 200 {
+            out.extend(rig.rtp(1, 2, ms));
+            out.extend(rig.rtp(2, 6, ms));
+        }
+        out.extend(rig.pass(MS));
+    }
+    out.extend(rig.pass(MS * 100));
+    let opened = |ssrc| {
+        let number = |output: &Output| match output {
+            Output::Opened { stream, ssrc: of, .. } if *of == ssrc => Some(*stream),
+            _ => None,
+        };
+        out.iter().filter_map(number).collect::<Vec<_>>()
+    };
+    for ssrc in [2, 6] {
+        let [number] = opened(ssrc)[..] else { panic!("{ssrc} was opened as {:?}", opened(ssrc)) };
+        assert_eq!(packets(&out, number).len(), 800);
+        assert!(!out.contains(&Output::Closed { stream: number }));
+    }
+    // Who made room is told to be over; the others are as they were.
+    let closed = out.iter().filter(|output| matches!(output, Output::Closed { .. })).count();
+    assert_eq!((closed, rig.streams.streams.len()), (2, 8));
+}

@@ -1,8 +1,8 @@
-//! How often a peer may make this end derive a key.
+//! How often strangers may make this end do something.
 
 use std::time::{Duration, Instant};
 
-/// At once, and per second: a derivation takes about half a millisecond, so this is under one percent of a core.
+/// Keys at once, and per second: a derivation takes about half a millisecond, so this is under one percent of a core.
 const STRANGER: u32 = 16;
 /// The same for a peer that has shown its key: it may change keys often, and what comes with a key that was not derived
 /// is lost. As nonces are in clear, someone who takes its address can use it up: a tenth of a core.
@@ -17,9 +17,14 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For strangers.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { most: STRANGER, left: STRANGER, filled: now }
+    /// So many at once, and per second.
+    pub(super) fn new(now: Instant, most: u32) -> Self {
+        Self { most, left: most, filled: now }
+    }
+
+    /// For keys that strangers have this end derive.
+    pub(super) fn of_strangers(now: Instant) -> Self {
+        Self::new(now, STRANGER)
     }
 
     /// For who is none, from now on.
@@ -27,8 +32,26 @@ impl Budget {
         self.most = TRUSTED;
     }
 
+    /// Takes one, the less often the fewer are left: `number` is a random one. Who asks seldom has its chance beside who asks all the time.
+    pub(super) fn take_by_chance(&mut self, now: Instant, number: u64) -> bool {
+        self.fill(now);
+        number % u64::from(self.most) < u64::from(self.left) && self.take(now)
+    }
+
     /// Takes one, if there is one.
     pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.take_above(now, 0)
+    }
+
+    /// Takes one, if there are more than so many.
+    pub(super) fn take_above(&mut self, now: Instant, keeps: u32) -> bool {
+        self.fill(now);
+        let may = self.left > keeps;
+        self.left -= u32::from(may);
+        may
+    }
+
+    fn fill(&mut self, now: Instant) {
         let every = Duration::from_secs(1) / self.most;
         let due = now.saturating_duration_since(self.filled).as_nanos() / every.as_nanos();
         let due = u32::try_from(due).unwrap_or(u32::MAX);
@@ -36,8 +59,5 @@ impl Budget {
             self.left = self.left.saturating_add(due).min(self.most);
             self.filled = if self.left == self.most { now } else { self.filled + every * due };
         }
-        let may = self.left > 0;
-        self.left -= u32::from(may);
-        may
     }
 }

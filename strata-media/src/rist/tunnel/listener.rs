@@ -1,24 +1,33 @@
 //! The server's end: a session per peer, found by where its datagrams come from (TR-06-2, appendix C).
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::super::rtp::HEADER_LEN;
 use super::super::seed::Seed;
-use super::budget::Budget;
 use super::session::{self, Role, Session};
+use super::strangers::{Stranger, Strangers};
 use super::{Config, Counters};
 
-/// Peers at a time: the most links of a bond, and some that have moved.
-const MAX_SESSIONS: usize = 32;
+/// Time between two looks for peers that make room: each looks at all of them.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Time between two looks at what sessions are due to say, where passwords are asked for: questions repeat after 500 ms.
+const QUESTION_INTERVAL: Duration = Duration::from_millis(250);
 /// A peer that says nothing for so long is forgotten (TR-06-2).
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// When there is no room, one that says nothing for so long makes it: 20 reports were due.
 const SILENCE: Duration = Duration::from_secs(2);
 /// The same, as long as it has not sent RTP or RTCP.
 const DOUBT: Duration = Duration::from_secs(1);
+
+/// One that carries media was heard within so long: reports come every 100 ms (TR-06-1, 5.2.1).
+const LIVELY: Duration = Duration::from_millis(300);
+/// So many are looked at, by chance, to find one of a host that holds many places: of half of all places, one is found but once in 256 times
+/// not.
+const TRIES: usize = 8;
 
 /// What happens to a listener.
 #[derive(Debug)]
@@ -33,6 +42,8 @@ pub enum Input {
         /// The datagram.
         data: BytesMut,
     },
+    /// This end leaves; peers are told.
+    Close,
     /// The time of [`Output::Timeout`] has come.
     Timeout,
 }
@@ -77,12 +88,24 @@ pub enum Output {
 pub struct Listener {
     config: Config,
     seed: Seed,
+    /// Peers at a time.
+    most: usize,
+    /// Whether who speaks in clear may have forged its address.
+    doubts: bool,
+    /// Who has shown that it has not.
+    held: Option<(usize, SocketAddr)>,
     sessions: Vec<Peer>,
+    /// Where they are among them.
+    places: HashMap<(usize, SocketAddr), usize>,
+    /// How many of them a host has.
+    hosts: HashMap<IpAddr, usize>,
     /// What peers that are not known may cost.
-    strangers: Budget,
+    strangers: Strangers,
     /// Of sessions that are over, and of datagrams that were of none.
     counters: Counters,
     next_look: Instant,
+    /// There is no room before.
+    crowded_until: Instant,
     out: VecDeque<Output>,
 }
 
@@ -94,18 +117,36 @@ struct Peer {
 }
 
 impl Listener {
-    /// A listener that starts at `now`. `seed` gives the nonces; to be random outside of tests.
+    /// A listener that starts at `now`, for at most so many peers at a time. `seed` gives the nonces; to be random outside
+    /// of tests.
     #[must_use]
-    pub fn new(now: Instant, config: Config, seed: u64) -> Self {
+    pub fn new(now: Instant, config: Config, most: usize, seed: impl Into<Seed>) -> Self {
+        let mut seed: Seed = seed.into();
         Self {
             config,
-            seed: Seed::new(seed),
+            strangers: Strangers::new(now, &mut seed),
+            seed,
+            most,
+            doubts: false,
+            held: None,
             sessions: Vec::new(),
-            strangers: Budget::new(now),
+            places: HashMap::new(),
+            hosts: HashMap::new(),
             counters: Counters::default(),
             next_look: now + DOUBT,
+            crowded_until: now,
             out: VecDeque::new(),
         }
+    }
+
+    /// The same for an end that has peers prove their address: until it [holds](Self::hold) one, who speaks in clear makes room for others.
+    pub(super) fn doubting(now: Instant, config: Config, most: usize, seed: Seed) -> Self {
+        Self { doubts: true, ..Self::new(now, config, most, seed) }
+    }
+
+    /// A peer has proven its address: others do not take its place, until another one has.
+    pub(super) fn hold(&mut self, link: usize, addr: SocketAddr) {
+        self.held = Some((link, addr));
     }
 
     /// What was taken and refused, over all peers.
@@ -133,6 +174,12 @@ impl Listener {
         self.sessions.len()
     }
 
+    /// The port within the tunnel of this peer that RTP comes to, once any has.
+    #[must_use]
+    pub fn media_port(&self, link: usize, addr: SocketAddr) -> Option<u16> {
+        self.sessions[self.find(link, addr)?].session.media_port()
+    }
+
     /// Takes what happened. Then [`Listener::poll_output`] until it gives a timeout.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
@@ -141,11 +188,18 @@ impl Listener {
                     self.counters.crowded += 1;
                     return;
                 };
-                self.sessions[index].session.receive(now, data, Some(&mut self.strangers));
+                let stranger = Stranger { strangers: &mut self.strangers, from };
+                self.sessions[index].session.receive(now, data, Some(stranger));
                 self.drain(index);
             }
+            Input::Close => {
+                for index in (0..self.sessions.len()).rev() {
+                    self.sessions[index].session.handle_input(now, session::Input::Close);
+                    self.drain(index);
+                }
+            }
             Input::Timeout if now >= self.next_look => {
-                self.next_look = now + DOUBT;
+                self.next_look = now + self.interval();
                 for index in (0..self.sessions.len()).rev() {
                     if now >= self.sessions[index].session.heard() + TIMEOUT {
                         self.forget(index);
@@ -157,6 +211,11 @@ impl Listener {
             }
             Input::Timeout => {}
         }
+    }
+
+    /// Time between two looks at all sessions.
+    fn interval(&self) -> Duration {
+        if self.config.auth.is_some() { QUESTION_INTERVAL } else { DOUBT }
     }
 
     /// What is to be done next.
@@ -172,8 +231,22 @@ impl Listener {
         }
     }
 
+    /// The same for an RTP packet: its header, the upper half of its number, its payload.
+    pub fn rtp(
+        &mut self,
+        link: usize,
+        to: SocketAddr,
+        (header, upper, payload): (&[u8; HEADER_LEN], u16, &[u8]),
+        out: &mut Vec<u8>,
+    ) {
+        out.clear();
+        if let Some(index) = self.find(link, to) {
+            self.sessions[index].session.rtp(header, upper, payload, out);
+        }
+    }
+
     fn find(&self, link: usize, addr: SocketAddr) -> Option<usize> {
-        self.sessions.iter().position(|peer| peer.addr == addr && peer.link == link)
+        self.places.get(&(link, addr)).copied()
     }
 
     /// The session with a peer, made if there is room.
@@ -181,22 +254,79 @@ impl Listener {
         if let Some(index) = self.find(link, addr) {
             return Some(index);
         }
-        if self.sessions.len() == MAX_SESSIONS {
-            let stale = |peer: &Peer| {
-                let patience = if peer.session.proven() { SILENCE } else { DOUBT };
-                now >= peer.session.heard() + patience
-            };
-            let index = self.sessions.iter().position(stale)?;
-            self.forget(index);
+        if self.sessions.len() >= self.most {
+            self.make_room(now);
         }
-        let session = Session::new(now, &self.config, Role::Server, self.seed.next());
+        if self.sessions.len() >= self.most && !self.displace(now, addr.ip()) {
+            return None;
+        }
+        let session = Session::new(now, &self.config, Role::Server, self.seed.child());
+        self.places.insert((link, addr), self.sessions.len());
+        *self.hosts.entry(addr.ip()).or_default() += 1;
         self.sessions.push(Peer { link, addr, session });
         Some(self.sessions.len() - 1)
+    }
+
+    /// Forgets all who are silent.
+    fn make_room(&mut self, now: Instant) {
+        if now < self.crowded_until {
+            return;
+        }
+        self.crowded_until = now + LOOK_INTERVAL;
+        for index in (0..self.sessions.len()).rev() {
+            let session = &self.sessions[index].session;
+            let patience = if session.proven() { SILENCE } else { DOUBT };
+            if now >= session.heard() + patience {
+                self.forget(index);
+            }
+        }
+    }
+
+    /// Forgets one for a peer at `ip`: of those who have not proven anything, by chance, so that strangers, however many there are, hold no
+    /// place for long. In clear, where anybody can talk, who carries no media makes room for who holds less places; and who does,
+    /// for who would still hold less then. Whether there was one.
+    fn displace(&mut self, now: Instant, ip: IpAddr) -> bool {
+        let (doubts, secret) = (self.doubts, self.is_secret());
+        let own = self.hosts.get(&ip).copied().unwrap_or(0);
+        let carries = |session: &Session| session.carries() && now < session.heard() + LIVELY;
+        let found = match (secret, doubts) {
+            (true, _) => self.heaviest(|session| !session.proven()),
+            (_, true) => self.heaviest(|_| true),
+            _ => self.heaviest(|session| !carries(session)).or_else(|| self.heaviest(|_| true)),
+        };
+        let Some((place, holds)) = found else { return false };
+        let session = &self.sessions[place].session;
+        let may = doubts || !session.proven() || holds > own + usize::from(carries(session));
+        if may {
+            self.forget(place);
+            self.counters.crowded += 1;
+        }
+        may
+    }
+
+    /// Of some of those it may be, by chance, but never of who is held: the one whose host has the most places, and how many these are.
+    fn heaviest(&mut self, may: impl Fn(&Session) -> bool) -> Option<(usize, usize)> {
+        let may = |peer: &Peer| self.held != Some((peer.link, peer.addr)) && may(&peer.session);
+        let places: Vec<_> = (0..self.sessions.len()).filter(|&place| may(&self.sessions[place])).collect();
+        let tries = (0..TRIES).filter_map(|_| {
+            let place = places[(self.seed.next() as usize).checked_rem(places.len())?];
+            Some((place, self.hosts.get(&self.sessions[place].addr.ip()).copied()?))
+        });
+        tries.max_by_key(|&(_, holds)| holds)
     }
 
     fn forget(&mut self, index: usize) {
         let peer = self.sessions.swap_remove(index);
         self.counters += peer.session.counters();
+        if let Some(holds) = self.hosts.get_mut(&peer.addr.ip()).filter(|holds| **holds > 1) {
+            *holds -= 1;
+        } else {
+            self.hosts.remove(&peer.addr.ip());
+        }
+        self.places.remove(&(peer.link, peer.addr));
+        if let Some(moved) = self.sessions.get(index) {
+            self.places.insert((moved.link, moved.addr), index);
+        }
     }
 
     fn drain(&mut self, index: usize) {
@@ -208,6 +338,8 @@ impl Listener {
                 session::Output::Rtcp(data) => Output::Rtcp { link, from: addr, data },
                 session::Output::Transmit(data) => Output::Transmit { link, to: addr, data },
                 session::Output::Closed => return self.forget(index),
+                // A server does not call.
+                session::Output::Reconnect => continue,
                 session::Output::Timeout(_) => return,
             };
             self.out.push_back(output);

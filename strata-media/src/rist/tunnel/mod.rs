@@ -2,30 +2,44 @@
 //! encrypted with a pre-shared key.
 //!
 //! ```text
-//!             ┌ Session (client) ┐                          ┌ Listener (server) ────────┐
-//!  RTP, RTCP ─┤ number, encrypt  ├═ GRE datagrams, one port ╪► Session per peer: decrypt, ├─► RTP, RTCP
-//!       RTCP ◄┤ decrypt, sort    │◄════════════════════════╪═ sort; keep-alive, timeout ├◄─ RTCP
-//!             └──────────────────┘                          └───────────────────────────┘
+//!             ┌ Client ──────────┐                         ┌ Listener (server) ─────────┐
+//!  RTP, RTCP ─┤ number, encrypt  ├═ GRE datagrams, one ═══►│ Session per peer: decrypt; ├─► RTP, RTCP
+//!       RTCP ◄┤ decrypt          │◄═ port ═════════════════╡ keep-alive, timeout        ├◄─ RTCP
+//!             └──────────────────┘                         └────────────────────────────┘
 //! ```
 //!
 //! Who calls is the client, whether it sends or receives the stream. A server answers to where a client's datagrams
 //! come from, in the client's form: with keys of the same length, and with the same RVer.
+//!
+//! Datagrams are not put into the order of their GRE numbers, as the receiver sorts RTP by its own and RTCP needs no order. What is
+//! written is reduced overhead, or full datagrams where that is asked for or a client speaks so; of these, UDP over IPv4 is read.
 //!
 //! With a key, nothing in clear is taken. As encryption does not protect from changes, what is decrypted is taken only
 //! when it has the form of RTCP, or is the second packet of a source: noise does not pass. Nor does it change how a
 //! peer is answered, or say goodbye for it: a farewell has to tell something in JSON.
 
 mod budget;
+mod client;
+mod host;
 mod listener;
 mod open;
 mod seal;
 mod session;
+mod strangers;
 
+pub use client::{Client, Output as ClientOutput};
+pub use host::{Host, Input as HostInput, Output as HostOutput};
 pub use listener::{Input as ListenerInput, Listener, Output as ListenerOutput};
 pub use session::{Input, Output, Role, Session};
 
 use super::auth::Auth;
-use super::psk::{AesType, Passphrase};
+use super::psk::{AesType, Passphrase, Rver};
+use super::{extension, gre};
+
+/// Canonical name in a tunnel's own reports.
+const NAME: &str = "strata";
+/// What is told of this end in keep-alive messages.
+const ABOUT: &[u8] = br#"{"vendor":"Strata"}"#;
 
 /// A pre-shared key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +52,8 @@ pub struct Psk {
     /// So many datagrams are sent with a key before the next one (another nonce), at least
     /// [`MIN_KEY_ROTATION`](Self::MIN_KEY_ROTATION); when `None`, as many as can be numbered (2^32 − 1).
     pub key_rotation: Option<u32>,
+    /// How this end speaks when it calls; who is called answers in the caller's form.
+    pub rver: Rver,
 }
 
 impl Psk {
@@ -45,10 +61,16 @@ impl Psk {
     /// Gbit/s. Checked by `net`; a [`Session`] does as it is told.
     pub const MIN_KEY_ROTATION: u32 = 500;
 
-    /// AES-128, with one key for 2^32 − 1 datagrams.
+    /// AES-128, with one key for 2^32 − 1 datagrams, RVer 1.
     #[must_use]
     pub fn new(secret: Passphrase) -> Self {
-        Self { secret, aes_type: AesType::Aes128, key_rotation: None }
+        Self { secret, aes_type: AesType::Aes128, key_rotation: None, rver: Rver::One }
+    }
+
+    /// With this RVer.
+    #[must_use]
+    pub fn with_rver(self, rver: Rver) -> Self {
+        Self { rver, ..self }
     }
 }
 
@@ -62,6 +84,13 @@ pub struct Config {
     pub null_packet_deletion: bool,
     /// Tells the upper half of 32-bit sequence numbers: 16 bits name the packets of 1 s up to about 300 Mbit/s.
     pub sequence_extension: bool,
+    /// How media and reports stand in the tunnel. Who is called and receives does as the caller.
+    pub mode: gre::Mode,
+    /// The port within the tunnel that media goes to, an even one, by which a receiver may tell streams apart; reports of who calls
+    /// go to the one above. 1968 when `None`, as librist has it.
+    pub destination: Option<u16>,
+    /// This end sends the stream: it greets nobody, since its own reports tell what comes.
+    pub sends: bool,
     /// Carries nothing until the peer has shown that it knows a password; anybody may be it when `None`.
     pub auth: Option<Auth>,
 }
@@ -71,6 +100,14 @@ impl Config {
     #[must_use]
     pub fn new(psk: Option<Psk>) -> Self {
         Self { psk, ..Self::default() }
+    }
+
+    /// Bytes before an RTP packet's header, and between that and its payload, at most. Where null packets were left out there are
+    /// some more, and a packet of 188 bytes less.
+    #[must_use]
+    pub fn overhead(&self) -> usize {
+        let header = if self.psk.is_some() { gre::KEYED_HEADER_LEN } else { gre::HEADER_LEN };
+        header + self.mode.head_len() + if self.sequence_extension { extension::LEN } else { 0 }
     }
 }
 
@@ -94,7 +131,7 @@ pub struct Counters {
     pub throttled: u64,
     /// Datagrams with RTP or RTCP of peers that have not shown a password where one is needed.
     pub unauthenticated: u64,
-    /// Datagrams of peers there was no room for.
+    /// Datagrams of peers there was no room for, and peers that made room for others.
     pub crowded: u64,
 }
 

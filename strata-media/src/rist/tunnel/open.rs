@@ -6,12 +6,13 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use serde::de::IgnoredAny;
 
-use super::super::gre::{AUTHENTICATION, Capabilities, Header, KeepAlive, Payload, Ports};
+use super::super::gre::{AUTHENTICATION, Capabilities, Header, KeepAlive, Mode, Payload, Ports};
 use super::super::psk::{AesType, Key};
 use super::super::rtcp::Compound;
 use super::super::rtp;
-use super::Psk;
 use super::budget::Budget;
+use super::strangers::Stranger;
+use super::{ABOUT, Psk};
 
 /// Sources that are known in one tunnel.
 const MAX_SOURCES: usize = 4;
@@ -19,14 +20,18 @@ const MAX_SOURCES: usize = 4;
 /// What was in a datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opened {
-    /// RTP, and what was held back before it.
-    Rtp(Bytes, Option<Bytes>),
+    /// RTP, the port that it came to, and what was held back before it.
+    Rtp(u16, Bytes, Option<Bytes>),
     /// RTP that may be noise; held back until the next of its source comes.
     Held,
-    Rtcp(Ports, Bytes),
-    KeepAlive,
-    /// A keep-alive message that says goodbye.
-    Farewell {
+    Rtcp(Mode, Ports, Bytes),
+    KeepAlive {
+        /// Whether it is one that this software writes.
+        of_strata: bool,
+    },
+    /// A keep-alive message that says goodbye, or wants this end to connect anew.
+    Wish {
+        flags: Capabilities,
         /// Whether it tells something in JSON: noise does not.
         told: bool,
     },
@@ -68,7 +73,7 @@ impl Open {
         Self {
             psk: psk.cloned(),
             keys: [None, None],
-            budget: Budget::new(now),
+            budget: Budget::of_strangers(now),
             sources: Vec::new(),
             held: None,
         }
@@ -81,12 +86,12 @@ impl Open {
 
     /// Reads a datagram; and the version and length of its key, when it is certain that who has that key wrote it: it
     /// is RTCP, or RTP of a known source. That a nonce is known says nothing, as nonces are in clear.
-    /// Who is not known yet shares the budget `strangers` with others.
+    /// Who is not known yet shares a budget with other strangers.
     pub(super) fn open(
         &mut self,
         now: Instant,
         mut data: BytesMut,
-        strangers: Option<&mut Budget>,
+        stranger: Option<&mut Stranger<'_>>,
     ) -> Result<(Opened, Option<(u8, AesType)>), Refusal> {
         let (header, start) = Header::decode(&data).map_err(|_| Refusal::Rejected)?;
         // Never encrypted (TR-06-2).
@@ -107,12 +112,12 @@ impl Open {
             _ if header.key_256 => AesType::Aes256,
             _ => AesType::Aes128,
         };
-        let index = self.key(now, nonce, aes_type, strangers)?;
+        let index = self.key(now, nonce, aes_type, stranger)?;
         let slot = self.keys[index].as_ref().ok_or(Refusal::Undecryptable)?;
         slot.key.apply(header.version, sequence, &mut data[start..]).map_err(|_| Refusal::Undecryptable)?;
         let opened = plain(header.ether_type, data, start).map_err(|_| Refusal::Undecryptable)?;
         let (opened, certain) = match opened {
-            Opened::Rtp(data, _) => self.rtp(sequence, data)?,
+            Opened::Rtp(port, data, _) => self.rtp(sequence, port, data)?,
             Opened::Rtcp(..) => (opened, true),
             _ => (opened, false),
         };
@@ -128,11 +133,11 @@ impl Open {
 
     /// RTP of a source that is known, or that comes for the second time: noise names another source each time, unless it
     /// is the same datagram again.
-    fn rtp(&mut self, number: u32, data: Bytes) -> Result<(Opened, bool), Refusal> {
+    fn rtp(&mut self, number: u32, port: u16, data: Bytes) -> Result<(Opened, bool), Refusal> {
         let (header, _) = rtp::Header::decode(&data).map_err(|_| Refusal::Undecryptable)?;
         let source = header.stream();
         if self.sources.contains(&source) {
-            return Ok((Opened::Rtp(data, None), true));
+            return Ok((Opened::Rtp(port, data, None), true));
         }
         match self.held.take() {
             Some((held, before, first)) if held == source && before == number => {
@@ -142,10 +147,11 @@ impl Open {
             Some((held, _, first)) if held == source => {
                 self.sources.truncate(MAX_SOURCES - 1);
                 self.sources.insert(0, source);
-                Ok((Opened::Rtp(data, Some(first)), true))
+                Ok((Opened::Rtp(port, data, Some(first)), true))
             }
             before => {
-                self.held = Some((source, number, data));
+                // A copy, as what it is part of may be much larger.
+                self.held = Some((source, number, Bytes::copy_from_slice(&data)));
                 if before.is_some() { Err(Refusal::Undecryptable) } else { Ok((Opened::Held, false)) }
             }
         }
@@ -157,7 +163,7 @@ impl Open {
         now: Instant,
         nonce: u32,
         aes_type: AesType,
-        strangers: Option<&mut Budget>,
+        stranger: Option<&mut Stranger<'_>>,
     ) -> Result<usize, Refusal> {
         let is = |slot: &Option<Slot>| {
             slot.as_ref().is_some_and(|slot| slot.nonce == nonce && slot.aes_type == aes_type)
@@ -166,7 +172,7 @@ impl Open {
             return Ok(index);
         }
         let known = self.keys[0].is_some();
-        let may = strangers.filter(|_| !known).is_none_or(|shared| shared.take(now));
+        let may = stranger.filter(|_| !known).is_none_or(|stranger| stranger.may_derive(now, nonce));
         let Some(psk) = self.psk.as_ref().filter(|_| may && self.budget.take(now)) else {
             return Err(Refusal::Throttled);
         };
@@ -180,14 +186,14 @@ impl Open {
 fn plain(ether_type: u16, data: BytesMut, start: usize) -> Result<Opened, Refusal> {
     let rejected = |_| Refusal::Rejected;
     match Payload::decode(ether_type, &data[start..]).map_err(rejected)? {
-        Payload::Datagram { ports, data: place } => {
+        Payload::Datagram { mode, ports, data: place } => {
             let inner = data.freeze().slice(start + place.start..start + place.end);
             if is_rtcp(&inner) {
                 Compound::parse(&inner).map_err(rejected)?;
-                Ok(Opened::Rtcp(ports, inner))
+                Ok(Opened::Rtcp(mode, ports, inner))
             } else {
                 rtp::Header::decode(&inner).map_err(rejected)?;
-                Ok(Opened::Rtp(inner, None))
+                Ok(Opened::Rtp(ports.destination, inner, None))
             }
         }
         Payload::KeepAlive(place) => {
@@ -196,10 +202,11 @@ fn plain(ether_type: u16, data: BytesMut, start: usize) -> Result<Opened, Refusa
             if !message.json.is_empty() && (message.json[0] != b'{' || !message.json.ends_with(b"}")) {
                 return Err(Refusal::Rejected);
             }
-            if message.capabilities.has(Capabilities::DISCONNECT) {
-                Ok(Opened::Farewell { told: tells(message.json) })
+            let flags = message.capabilities;
+            if flags.has(Capabilities::DISCONNECT) || flags.has(Capabilities::RECONNECT) {
+                Ok(Opened::Wish { flags, told: tells(message.json) })
             } else {
-                Ok(Opened::KeepAlive)
+                Ok(Opened::KeepAlive { of_strata: message.json == ABOUT })
             }
         }
         Payload::Other { .. } => Ok(Opened::Other),

@@ -1,12 +1,12 @@
 //! Outgoing datagrams: header, number, encryption.
 
 use super::super::gre::Header;
-use super::super::psk::{AesType, Key};
+use super::super::psk::{AesType, Key, Rver};
 use super::super::seed::Seed;
 use super::Psk;
 
-/// RVer with a key: the one whose keystreams do not overlap.
-const VERSION: u8 = 1;
+/// The highest RVer that is written.
+const MAX_VERSION: u8 = Rver::One.number();
 
 #[derive(Debug)]
 pub(super) struct Seal {
@@ -28,12 +28,12 @@ struct Keyed {
 
 impl Seal {
     pub(super) fn new(psk: Option<&Psk>, seed: u64) -> Self {
-        Self { keyed: psk.map(|psk| Keyed::new(psk.clone(), Seed::new(seed))) }
+        Self { keyed: psk.map(|psk| Keyed::new(psk.clone(), seed.into())) }
     }
 
     /// Speaks as the peer does.
     pub(super) fn mirror(&mut self, version: u8, aes_type: AesType) {
-        let version = version.min(VERSION);
+        let version = version.min(MAX_VERSION);
         if let Some(keyed) = &mut self.keyed
             && (keyed.version, keyed.psk.aes_type) != (version, aes_type)
         {
@@ -99,7 +99,8 @@ impl Keyed {
         let left = psk.key_rotation.unwrap_or(u32::MAX).max(1);
         // Random, and far from its wrap: below 2^31.
         let sequence = (seed.next() >> 33) as u32;
-        Self { psk, seed, version: VERSION, nonce, key: None, sequence, left }
+        let version = psk.rver.number();
+        Self { psk, seed, version, nonce, key: None, sequence, left }
     }
 
     fn rotate(&mut self) {

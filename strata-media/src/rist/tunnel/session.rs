@@ -7,26 +7,26 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::auth::Eap;
 use super::super::extension::{Extension, Nulls};
-use super::super::gre::{AUTHENTICATION, Capabilities, KEEP_ALIVE, KeepAlive, Ports, REDUCED_OVERHEAD};
+use super::super::gre::{AUTHENTICATION, Capabilities, KEEP_ALIVE, KeepAlive, Mode, Ports};
 use super::super::rtcp::Writer;
 use super::super::rtp::{HEADER_LEN, RETRANSMISSION_BIT};
 use super::super::seed::Seed;
-use super::budget::Budget;
 use super::open::{Open, Opened, Refusal};
 use super::seal::Seal;
-use super::{Config, Counters};
+use super::strangers::Stranger;
+use super::{ABOUT, Config, Counters, NAME};
 
 /// Time between two keep-alive messages (TR-06-2: 1 to 10 s). Reports, every 100 ms, keep the tunnel alive as well.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Messages a client starts with, and says goodbye with (TR-06-2: 3 to 5).
 const BURST: usize = 3;
+/// Bytes of a keep-alive message with all headers, if over IPv4.
+const GREETING: usize = 28 + 20 + ABOUT.len();
+/// Most that is saved up for those, bytes.
+const MOST_SAVED: usize = 16 * GREETING;
 /// Ports within the tunnel: those of librist.
 const RTP: Ports = Ports { source: 32769, destination: 1968 };
 const RTCP: Ports = Ports { source: 32768, destination: 1969 };
-/// Canonical name in reports of its own.
-const NAME: &str = "strata";
-/// What is told of this end in keep-alive messages.
-const ABOUT: &[u8] = br#"{"vendor":"Strata"}"#;
 const ABILITIES: Capabilities = Capabilities::BONDING
     .with(Capabilities::SEAMLESS)
     .with(Capabilities::NULL_PACKETS)
@@ -66,6 +66,8 @@ pub enum Output {
     Transmit(Vec<u8>),
     /// The peer leaves.
     Closed,
+    /// The peer asks this end, which called, to connect anew: by another session in place of this one.
+    Reconnect,
     /// Nothing more until then, or until the next input.
     Timeout(Instant),
 }
@@ -74,20 +76,27 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Session {
     role: Role,
+    started: Instant,
     null_packet_deletion: bool,
     sequence_extension: bool,
+    mode: Mode,
+    sends: bool,
     seal: Seal,
     open: Open,
     /// Who the peer is, if that matters.
     eap: Option<Eap>,
     /// In the form of a MAC address, of the range anyone may use.
     mac: [u8; 6],
+    rtp: Ports,
     rtcp: Ports,
     next_keep_alive: Instant,
+    /// Whether a keep-alive message is owed, and the bytes that came that it may have.
+    owes: bool,
+    saved: usize,
     heard: Instant,
     proven: bool,
-    /// Whether RTP came.
-    media: bool,
+    /// The port that RTP came to last, if any did.
+    media: Option<u16>,
     counters: Counters,
     kept: Vec<u8>,
     out: VecDeque<Output>,
@@ -96,22 +105,28 @@ pub struct Session {
 impl Session {
     /// A session that starts at `now`. `seed` gives the nonces; to be random outside of tests.
     #[must_use]
-    pub fn new(now: Instant, config: &Config, role: Role, seed: u64) -> Self {
-        let mut seed = Seed::new(seed);
+    pub fn new(now: Instant, config: &Config, role: Role, seed: impl Into<Seed>) -> Self {
+        let mut seed: Seed = seed.into();
         let [_, m @ .., _] = seed.next().to_be_bytes();
         let mut session = Self {
             role,
+            started: now,
             null_packet_deletion: config.null_packet_deletion,
             sequence_extension: config.sequence_extension,
+            mode: config.mode,
+            sends: config.sends,
             seal: Seal::new(config.psk.as_ref(), seed.next()),
             open: Open::new(now, config.psk.as_ref()),
             eap: config.auth.as_ref().map(|auth| auth.exchange(now, seed.next())),
             mac: [0x02, m[1], m[2], m[3], m[4], m[5]],
-            rtcp: RTCP,
+            rtp: Ports { destination: config.destination.unwrap_or(RTP.destination), ..RTP },
+            rtcp: Ports { destination: config.destination.map_or(RTCP.destination, |port| port | 1), ..RTCP },
             next_keep_alive: now + KEEP_ALIVE_INTERVAL,
+            owes: false,
+            saved: 0,
             heard: now,
             proven: false,
-            media: false,
+            media: None,
             counters: Counters::default(),
             kept: Vec::new(),
             out: VecDeque::new(),
@@ -139,6 +154,16 @@ impl Session {
         self.proven
     }
 
+    /// Whether RTP came.
+    pub(super) fn carries(&self) -> bool {
+        self.media.is_some()
+    }
+
+    /// The port within the tunnel that RTP comes to, once any has.
+    pub(super) fn media_port(&self) -> Option<u16> {
+        self.media
+    }
+
     /// Takes what happened. Then [`Session::poll_output`] until it gives a timeout.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
@@ -152,9 +177,8 @@ impl Session {
                 if now >= self.next_keep_alive {
                     self.next_keep_alive = now + KEEP_ALIVE_INTERVAL;
                     // A server does not speak to who may not have called.
-                    if self.role == Role::Client || self.proven {
-                        self.say(1, ABILITIES);
-                    }
+                    self.owes = self.role == Role::Client || self.proven;
+                    self.keep_alive();
                 }
             }
         }
@@ -176,36 +200,45 @@ impl Session {
             return out.clear();
         }
         let nulls = if self.null_packet_deletion { Nulls::remove(payload, &mut self.kept) } else { None };
-        let ports = RTP.encode();
         let sequence = self.sequence_extension.then_some(upper);
         if nulls.is_none() && sequence.is_none() {
-            return self.seal.datagram(REDUCED_OVERHEAD, &[&ports, header, payload], out);
+            let head = self.mode.head(self.rtp, header.len() + payload.len());
+            return self.seal.datagram(head.ether_type(), &[head.bytes(), header, payload], out);
         }
         let mut header = *header;
         header[0] |= 0x10;
         let extension = Extension { nulls, sequence }.encode();
         let payload = if nulls.is_some() { &self.kept } else { payload };
-        self.seal.datagram(REDUCED_OVERHEAD, &[&ports, &header, &extension, payload], out);
+        let head = self.mode.head(self.rtp, header.len() + extension.len() + payload.len());
+        self.seal.datagram(head.ether_type(), &[head.bytes(), &header, &extension, payload], out);
     }
 
     /// Replaces `out` by the datagram for an RTCP packet; by nothing, if it could not be encrypted.
     pub fn rtcp(&mut self, data: &[u8], out: &mut Vec<u8>) {
         // Also before the peer is known: librist takes notice of a client by its RTCP.
-        self.seal.datagram(REDUCED_OVERHEAD, &[&self.rtcp.encode(), data], out);
+        let head = self.mode.head(self.rtcp, data.len());
+        self.seal.datagram(head.ether_type(), &[head.bytes(), data], out);
     }
 
     /// Takes a datagram; who is not known yet shares a budget with others.
-    pub(super) fn receive(&mut self, now: Instant, data: BytesMut, mut strangers: Option<&mut Budget>) {
-        let (opened, key) = match self.open.open(now, data, strangers.as_deref_mut()) {
+    pub(super) fn receive(&mut self, now: Instant, data: BytesMut, mut stranger: Option<Stranger<'_>>) {
+        self.saved = (self.saved + data.len() + 28).min(MOST_SAVED);
+        let (opened, key) = match self.open.open(now, data, stranger.as_mut()) {
             Ok(opened) => opened,
             Err(refusal) => return self.refuse(refusal),
         };
         if let (Some(eap), Opened::Authentication(message)) = (&mut self.eap, &opened) {
-            eap.receive(now, message, || strangers.is_none_or(|budget| budget.take(now)));
+            eap.receive(now, message, || stranger.is_none_or(|mut stranger| stranger.may_compute(now)));
             return self.authenticate();
         }
-        if !self.is_open() && !matches!(opened, Opened::KeepAlive) {
-            self.counters.unauthenticated += 1;
+        if let (Some(eap), Opened::KeepAlive { of_strata: true }) = (&mut self.eap, &opened) {
+            eap.remembers();
+        }
+        if !self.is_open() {
+            let keeps_alive = matches!(opened, Opened::KeepAlive { .. });
+            *if keeps_alive { &mut self.counters.keep_alives } else { &mut self.counters.unauthenticated } +=
+                1;
+            // Of keep-alive messages too: librist says but once that it is there, and then nothing else.
             if let Some(eap) = &mut self.eap {
                 eap.challenge(now);
             }
@@ -214,35 +247,53 @@ impl Session {
         if let (Some((version, aes_type)), Role::Server) = (key, self.role) {
             self.seal.mirror(version, aes_type);
         }
-        if self.is_open() && (key.is_some() || self.open.is_clear()) {
+        let is_heard = key.is_some() || self.open.is_clear();
+        if is_heard {
             self.heard = now;
         }
         match opened {
-            Opened::Rtp(data, held) => {
-                self.media = true;
+            Opened::Rtp(port, data, held) => {
+                self.media = Some(port);
                 held.into_iter().for_each(|held| self.take(Output::Rtp(held)));
                 self.take(Output::Rtp(data));
             }
             Opened::Held => {}
-            Opened::Rtcp(ports, data) => {
+            Opened::Rtcp(mode, ports, data) => {
                 if self.role == Role::Server {
+                    // Media is as long as was reckoned with.
+                    self.mode = if self.sends { self.mode } else { mode };
                     self.rtcp = Ports { source: ports.destination, destination: ports.source };
                 }
                 self.take(Output::Rtcp(data));
-                if self.eap.is_some() && self.role == Role::Server && !self.media {
+                if self.eap.is_some() && self.role == Role::Server && self.media.is_none() && !self.sends {
                     self.greet();
                 }
             }
-            Opened::KeepAlive => self.counters.keep_alives += 1,
-            Opened::Farewell { told } => {
+            Opened::KeepAlive { .. } => self.counters.keep_alives += 1,
+            Opened::Wish { flags, told } => {
                 self.counters.keep_alives += 1;
                 // Half of all noise has the bit set; who only falls silent is missed soon enough.
                 if self.proven && (told || self.open.is_clear()) {
-                    self.say(1, ABILITIES.with(Capabilities::DISCONNECT));
-                    self.out.push_back(Output::Closed);
+                    self.comply(now, flags);
                 }
             }
             Opened::Authentication(_) | Opened::Other => self.counters.other += 1,
+        }
+        // What is owed is not sent because of noise.
+        if is_heard {
+            self.keep_alive();
+        }
+    }
+
+    fn comply(&mut self, now: Instant, flags: Capabilities) {
+        if self.role == Role::Client && flags.has(Capabilities::RECONNECT) {
+            // In clear anybody may ask for it, and an exchange of passwords takes time.
+            if now >= self.started + KEEP_ALIVE_INTERVAL {
+                self.out.push_back(Output::Reconnect);
+            }
+        } else if flags.has(Capabilities::DISCONNECT) {
+            self.say(1, ABILITIES.with(Capabilities::DISCONNECT));
+            self.out.push_back(Output::Closed);
         }
     }
 
@@ -260,9 +311,8 @@ impl Session {
         }
     }
 
-    /// Sends an empty report: librist that was let in sends no media before it hears RTCP, and a receiver reports on
-    /// media.
-    fn greet(&mut self) {
+    /// Sends an empty report: librist sends no media before it hears RTCP, and a receiver reports on media.
+    pub fn greet(&mut self) {
         let [_, _, a, b, c, d] = self.mac;
         let ssrc = u32::from_be_bytes([a, b, c, d]) & !RETRANSMISSION_BIT;
         let mut writer = Writer::new();
@@ -280,9 +330,18 @@ impl Session {
         self.out.push_back(output);
         if !self.proven {
             self.proven = true;
-            if self.role == Role::Server {
-                self.say(1, ABILITIES);
+            // Who calls for a stream in clear may have forged its address: it is asked where it is, and told nothing before.
+            if self.role == Role::Server && !(self.sends && self.open.is_clear()) {
+                self.owes = true;
             }
+        }
+    }
+
+    /// Sends the keep-alive message that is owed: a server, whose peer may have forged its address, when as much has come.
+    fn keep_alive(&mut self) {
+        if self.owes && (self.role == Role::Client || self.saved >= GREETING) {
+            (self.owes, self.saved) = (false, self.saved.saturating_sub(GREETING));
+            self.say(1, ABILITIES);
         }
     }
 

@@ -66,6 +66,8 @@ pub struct LinkStats {
     pub queued_bytes: usize,
     /// Most bytes that ever waited.
     pub queued_bytes_max: usize,
+    /// Time that the delivered packets took, from push to arrival, summed.
+    pub delay: Duration,
 }
 
 /// One direction of an emulated link; see the [module](super) for how it is used.
@@ -142,8 +144,9 @@ impl<P: Packet> Link<P> {
         if self.travelling.peek()?.at > now {
             return None;
         }
-        let Travelling { at, packet, .. } = self.travelling.pop()?;
+        let Travelling { at, pushed, packet, .. } = self.travelling.pop()?;
         self.stats.delivered += 1;
+        self.stats.delay += at - pushed;
         self.stats.delivered_bytes += packet.size() as u64;
         Some(Delivered { at, packet })
     }
@@ -202,9 +205,9 @@ impl<P: Packet> Link<P> {
             let Some((_, done)) = self.service.filter(|&(_, done)| done <= now) else { return };
             self.service = None;
             self.free_at = Some(done);
-            if let Some(Waiting { size, packet, .. }) = self.waiting.pop_front() {
-                self.stats.queued_bytes -= size;
-                self.depart(done, packet);
+            if let Some(waiting) = self.waiting.pop_front() {
+                self.stats.queued_bytes -= waiting.size;
+                self.depart(done, waiting);
             }
         }
     }
@@ -233,7 +236,8 @@ impl<P: Packet> Link<P> {
     }
 
     /// Decides what becomes of a packet that left the queue at `at`.
-    fn depart(&mut self, at: Instant, packet: P) {
+    fn depart(&mut self, at: Instant, waiting: Waiting<P>) {
+        let Waiting { pushed, packet, .. } = waiting;
         // Everything is drawn for every packet, so that one setting does not change the dice of another.
         let [loss, change, jitter, hold, copy] = std::array::from_fn(|_| self.rng.random::<f64>());
         if self.loses(loss, change) {
@@ -254,14 +258,14 @@ impl<P: Packet> Link<P> {
         }
         if copy < self.config.duplicate {
             self.stats.duplicated += 1;
-            self.travel(arrival, packet.clone());
+            self.travel(arrival, pushed, packet.clone());
         }
-        self.travel(arrival, packet);
+        self.travel(arrival, pushed, packet);
     }
 
-    fn travel(&mut self, at: Instant, packet: P) {
+    fn travel(&mut self, at: Instant, pushed: Instant, packet: P) {
         self.order += 1;
-        self.travelling.push(Travelling { at, order: self.order, packet });
+        self.travelling.push(Travelling { at, order: self.order, pushed, packet });
     }
 
     fn loses(&mut self, loss: f64, change: f64) -> bool {
@@ -289,6 +293,7 @@ impl<P: Packet> Link<P> {
 struct Travelling<P> {
     at: Instant,
     order: u64,
+    pushed: Instant,
     packet: P,
 }
 

@@ -57,9 +57,10 @@ fn a_link_without_settings_passes_everything_at_once() {
 #[test]
 fn rate_and_delay_add_up() {
     // 1000 bytes at 1 Mbit/s take 8 ms; all come at once and leave one after the other.
-    let (out, _) = run(Config { delay: ms(40), ..rated(1_000_000) }, 0, 10, 1000, Duration::ZERO);
+    let (out, stats) = run(Config { delay: ms(40), ..rated(1_000_000) }, 0, 10, 1000, Duration::ZERO);
     let expected: Vec<_> = (0..10).map(|n| (ms(48) + ms(8) * n, n)).collect();
     assert_eq!(out, expected);
+    assert_eq!(stats.delay, expected.iter().map(|(took, _)| *took).sum());
 }
 
 #[test]
@@ -163,6 +164,14 @@ fn a_trace_gives_its_chances_and_starts_over() {
     assert_eq!(out.iter().map(|o| o.0.as_millis()).collect::<Vec<_>>(), [5, 15]);
     let (out, _) = run(config, 0, 3, 1500, ms(6));
     assert_eq!(out.iter().map(|o| o.0.as_millis()).collect::<Vec<_>>(), [5, 10, 15]);
+}
+
+#[test]
+fn a_trace_tells_what_it_carries_until_then() {
+    let trace: Trace = "1\n1\n4\n".parse().unwrap();
+    let bytes: Vec<_> =
+        [0, 1, 2, 4, 5, 6, 8].map(|ms| trace.bytes_until(Duration::from_millis(ms)) / 1500).into();
+    assert_eq!(bytes, [0, 0, 2, 2, 3, 5, 5]);
 }
 
 #[test]

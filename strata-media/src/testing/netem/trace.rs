@@ -33,6 +33,12 @@ impl Trace {
         self.times.len() as u64 * (OPPORTUNITY as u64) * 8 * 1000 / u64::from(self.last())
     }
 
+    /// Bytes that it can carry from the start until `offset`, if every chance is used.
+    #[must_use]
+    pub fn bytes_until(&self, offset: Duration) -> u64 {
+        self.first_at(offset) * OPPORTUNITY as u64
+    }
+
     /// Number of the first chance at or after `offset` from the start, counted over all repetitions.
     pub(super) fn first_at(&self, offset: Duration) -> u64 {
         let ms = u64::try_from(offset.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);

@@ -1,49 +1,32 @@
-//! From `bonding_config` to what the engine takes. Pure but for name lookup.
+//! From `bonding_config` to what the engine takes. Pure.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use strata_agent_protocol::stream::PipelineConfig;
 use strata_media::bond::{Mode, SchedulerParams};
-use strata_media::net::{LinkConfig, SenderConfig};
-use strata_proto::control::{BondingLink, LinkPriority, Scheduler};
-use url::Url;
+use strata_media::net::SenderConfig;
+use strata_proto::control::Scheduler;
 
-/// The bond as the engine takes it; names are looked up.
+use crate::links::{self, Addresses};
+
+/// The bond as the engine takes it.
 ///
 /// # Errors
-/// When a name has no address.
-pub(crate) fn sender_config(config: &PipelineConfig) -> anyhow::Result<SenderConfig> {
-    let links = config.bonding.links.iter().map(link).collect::<anyhow::Result<_>>()?;
-    let mut sender = SenderConfig::new(links);
+/// When the address of a link is not known, or the engine refuses the links or the scheduler.
+pub(crate) fn sender_config(config: &PipelineConfig, addresses: &Addresses) -> anyhow::Result<SenderConfig> {
+    let mut sender = links::sender(config, addresses)?;
     sender.latency = Duration::from_millis(config.latency_ms.into());
     sender.scheduler = scheduler(&config.bonding.scheduler)?;
-    sender.cname = config.stream_id.to_string();
     Ok(sender)
 }
 
-fn link(link: &BondingLink) -> anyhow::Result<LinkConfig> {
-    let remote = resolve(&link.uri).with_context(|| format!("link {}: {}", link.id, link.uri))?;
-    let mut config = LinkConfig::new(link.id, remote);
-    config.interface.clone_from(&link.interface);
-    config.backup = link.priority == Some(LinkPriority::Backup);
-    Ok(config)
-}
-
-fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
-    let url = Url::parse(uri)?;
-    let host = url.host_str().context("no host")?.trim_matches(['[', ']']);
-    let port = url.port().context("no port")?;
-    (host, port).to_socket_addrs()?.next().context("the host has no address")
-}
-
-/// The scheduler as the engine takes it: absent fields as in its economy mode.
+/// The scheduler as the engine takes it: absent fields as in its mode, which is economy when it is absent too.
 ///
 /// # Errors
 /// The field that the engine refuses.
 pub(crate) fn scheduler(given: &Scheduler) -> anyhow::Result<SchedulerParams> {
-    let mut params = SchedulerParams::new(Mode::Economy);
+    let mode = given.mode.map_or(Ok(Mode::Economy), |mode| mode.name().parse())?;
+    let mut params = SchedulerParams::new(mode);
     let ms = |ms: u32| Duration::from_millis(ms.into());
     params.discard_deadline = given.discard_deadline_ms.map(ms);
     let copies = &mut params.redundancy;
@@ -58,6 +41,8 @@ pub(crate) fn scheduler(given: &Scheduler) -> anyhow::Result<SchedulerParams> {
     take(&mut storm.unreliable_max_age, given.storm_unreliable_max_age_ms.map(ms));
     take(&mut params.failover.suspect_after, given.failover_suspect_ms.map(ms));
     take(&mut params.failover.readmit_after, given.failover_readmit_ms.map(ms));
+    take(&mut params.fec.enabled, given.fec_enabled);
+    take(&mut params.fec.max_ratio, given.fec_max_ratio);
     params.check()?;
     Ok(params)
 }
@@ -70,21 +55,16 @@ fn take<T>(have: &mut T, given: Option<T>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use strata_proto::control::BondingMode;
 
-    #[test]
-    fn addresses() {
-        assert_eq!(resolve("rist://127.0.0.1:15000").unwrap(), "127.0.0.1:15000".parse().unwrap());
-        assert_eq!(resolve("rist://[::1]:15002?buffer=500").unwrap(), "[::1]:15002".parse().unwrap());
-        assert_eq!(resolve("rist://localhost:15004").unwrap().port(), 15004);
-        resolve("rist://127.0.0.1").unwrap_err();
-    }
+    use super::*;
 
     #[test]
     fn every_field_finds_its_place() {
         let nothing = scheduler(&Scheduler::default()).unwrap();
         assert_eq!(nothing, SchedulerParams::new(Mode::Economy));
         let given = Scheduler {
+            mode: Some(BondingMode::Robust),
             storm_enabled: Some(true),
             storm_reliable_weight: Some(0.7),
             storm_unreliable_max_age_ms: Some(150),
@@ -96,6 +76,8 @@ mod tests {
             critical_broadcast: Some(true),
             failover_suspect_ms: Some(300),
             failover_readmit_ms: Some(900),
+            fec_enabled: Some(false),
+            fec_max_ratio: Some(0.2),
         };
         let params = scheduler(&given).unwrap();
         assert_eq!(params.discard_deadline, Some(Duration::from_millis(200)));
@@ -108,6 +90,25 @@ mod tests {
         let failover = params.failover;
         let ms = |time: Duration| time.as_millis();
         assert_eq!((ms(failover.suspect_after), ms(failover.readmit_after)), (300, 900));
+        assert!(!params.fec.enabled && params.fec.max_ratio == 0.2);
+        let expected = SchedulerParams::new(Mode::Robust).critical_broadcast;
+        assert_eq!(params.critical_broadcast, expected, "of which only the mode speaks");
+    }
+
+    #[test]
+    fn a_mode_is_the_engine_s_and_single_parameters_go_before_it() {
+        for (given, mode) in [
+            (BondingMode::Economy, Mode::Economy),
+            (BondingMode::Balanced, Mode::Balanced),
+            (BondingMode::Robust, Mode::Robust),
+        ] {
+            let mut given = Scheduler { mode: Some(given), ..Scheduler::default() };
+            assert_eq!(scheduler(&given).unwrap(), SchedulerParams::new(mode));
+            given.redundancy_spare_ratio = Some(0.3);
+            let mut expected = SchedulerParams::new(mode);
+            expected.redundancy.spare_ratio = 0.3;
+            assert_eq!(scheduler(&given).unwrap(), expected);
+        }
     }
 
     #[test]

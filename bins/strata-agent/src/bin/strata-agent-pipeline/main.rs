@@ -4,10 +4,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `stream` | one stream: from configuration and commands on stdin to a bonded stream |
-//! | `bond` | from `bonding_config` to what the engine takes |
+//! | `bond`, `links` | from `bonding_config` to what the engine takes |
 //! | `probe` | one look at cameras and media files |
 
 mod bond;
+mod change;
+mod links;
 mod probe;
 mod stream;
 

@@ -1,21 +1,27 @@
 //! The child's side of [`strata_agent_protocol::stream`].
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
+use strata_agent_protocol::interfaces::Rules;
 use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent, STOP_LIMIT};
-use strata_media::net::SenderUpdate;
 use strata_media::pipeline::{
-    self as media, EndReason, SendConfig, SendDriver, SendEvent, SendHandle, SendStats,
+    self as media, EndReason, PipelineError, SendConfig, SendDriver, SendEvent, SendHandle, SendStats,
 };
-use strata_proto::control::{ConfigUpdate, LinkState, LinkStats, Source, SourceMode, StreamStats};
+use strata_proto::control::{
+    ConfigUpdate, EncoderUpdate, LinkState, LinkStats, Source, SourceMode, StreamStats,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::bond;
+use crate::change::{self, Change};
+use crate::links::{self, Addresses};
 
 /// Time the pipeline needs, when it has cut its stream off, to take its graph down and say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -45,10 +51,12 @@ pub(crate) fn failed(error: &anyhow::Error) {
 }
 
 fn send(config: PipelineConfig) -> anyhow::Result<()> {
-    let (handle, driver) = media::send(send_config(&config)?, bond::sender_config(&config)?)?;
+    let addresses = links::addresses(&config.bonding.links, &Addresses::default())?;
+    let sender = bond::sender_config(&config, &addresses)?;
+    let (handle, driver) = media::send(send_config(&config)?, sender)?;
     tracing::info!(encoder = handle.encoder(), "sending");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(stream(config, handle, driver, commands()))
+    runtime.block_on(stream(Told::new(config, addresses), handle, driver, commands()))
 }
 
 /// Log lines for the agent, which adds the time.
@@ -77,31 +85,39 @@ fn commands() -> mpsc::Receiver<PipelineCommand> {
 }
 
 async fn stream(
-    config: PipelineConfig,
+    mut told: Told,
     mut handle: SendHandle,
     driver: SendDriver,
     mut commands: mpsc::Receiver<PipelineCommand>,
 ) -> anyhow::Result<()> {
     // A service manager tells every process of the group; the agent stops this one in good order.
     let _ignored = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let driver = driver.run();
-    tokio::pin!(driver);
-    let mut told = Told::new(config);
-    told.enable(&handle)?;
+    // Beside this loop, which waits for its answers.
+    let mut driver = tokio::spawn(driver.run());
+    told.rules(&handle, told.config.rules.clone()).await?;
+    let mut changes = JoinSet::<anyhow::Result<Change>>::new();
     let mut open = true;
     let ended = loop {
         tokio::select! {
-            ended = &mut driver => break ended,
+            ended = &mut driver => break ended?,
             Some(event) = handle.event() => told.event(event)?,
+            Some(change) = changes.join_next() => {
+                let change = change.unwrap_or_else(|panic| Err(panic.into()));
+                let changed = match change {
+                    Ok(change) => told.change(&handle, change).await,
+                    Err(error) => Err(error),
+                };
+                let error = changed.err().map(|error| format!("{error:#}"));
+                say(&PipelineEvent::Updated { error })?;
+            }
             command = commands.recv(), if open => match command {
                 Some(PipelineCommand::Update { update }) => {
-                    let error = told.update(&handle, &update).err().map(|error| format!("{error:#}"));
-                    say(&PipelineEvent::Updated { error })?;
+                    let merged = told.merged(&update);
+                    let addresses = told.addresses.clone();
+                    // Looking a name up takes long; the stream goes on meanwhile.
+                    changes.spawn_blocking(move || Change::new(update, &merged, &addresses));
                 }
-                Some(PipelineCommand::Disable { interfaces }) => {
-                    told.config.disabled = interfaces;
-                    told.enable(&handle)?;
-                }
+                Some(PipelineCommand::Rules { rules }) => told.rules(&handle, rules).await?,
                 Some(PipelineCommand::StatsInterval { ms }) => told.config.stats_interval_ms = ms,
                 Some(PipelineCommand::Stop) | None => {
                     open = false;
@@ -126,12 +142,15 @@ struct Told {
     /// Second of the stream that was last reported.
     reported_s: u64,
     sent_bytes: u64,
-    link_errors: Vec<Option<String>>,
+    /// What was wrong with links, by their id.
+    link_errors: BTreeMap<u32, String>,
+    /// Where links lead.
+    addresses: Addresses,
 }
 
 impl Told {
-    fn new(config: PipelineConfig) -> Self {
-        Self { config, reported_s: 0, sent_bytes: 0, link_errors: Vec::new() }
+    fn new(config: PipelineConfig, addresses: Addresses) -> Self {
+        Self { config, reported_s: 0, sent_bytes: 0, link_errors: BTreeMap::new(), addresses }
     }
 
     fn event(&mut self, event: SendEvent) -> std::io::Result<()> {
@@ -149,13 +168,14 @@ impl Told {
     /// The pipeline counts every second; the agent may want to hear it less often.
     fn stats(&mut self, stats: &SendStats) -> std::io::Result<()> {
         self.sent_bytes = stats.bond.links.iter().map(|link| link.sent_bytes).sum();
-        let errors: Vec<_> = stats.bond.links.iter().map(|link| link.error.clone()).collect();
-        for (link, error) in stats.bond.links.iter().zip(&errors) {
-            let before = self.link_errors.iter().zip(&stats.bond.links).find(|(_, l)| l.id == link.id);
-            if let Some(error) =
-                error.as_ref().filter(|_| before.and_then(|(e, _)| e.as_ref()) != error.as_ref())
-            {
-                tracing::warn!(link = link.id, interface = link.interface, "link cannot be used: {error}");
+        say(&PipelineEvent::Spent {
+            links: stats.bond.links.iter().map(|link| (link.id, link.spent_bytes)).collect(),
+        })?;
+        let errors = stats.bond.links.iter().filter_map(|link| Some((link.id, link.error.clone()?)));
+        let errors: BTreeMap<_, _> = errors.collect();
+        for (link, error) in &errors {
+            if self.link_errors.get(link) != Some(error) {
+                tracing::warn!(link, "link cannot be used: {error}");
             }
         }
         self.link_errors = errors;
@@ -174,28 +194,33 @@ impl Told {
         }))
     }
 
-    /// Uses the links of all interfaces but the disabled ones.
-    fn enable(&self, handle: &SendHandle) -> anyhow::Result<()> {
-        let used = |interface: &Option<String>| {
-            !interface.as_ref().is_some_and(|i| self.config.disabled.contains(i))
-        };
-        let enabled = self.config.bonding.links.iter().map(|link| (link.id, used(&link.interface))).collect();
-        Ok(handle.update(SenderUpdate { enabled, ..SenderUpdate::default() })?)
+    /// Uses links as is said of their interfaces.
+    ///
+    /// # Errors
+    /// When that cannot be: nothing may go by a link that was forbidden, and the next child is told from the start.
+    async fn rules(&mut self, handle: &SendHandle, rules: Rules) -> anyhow::Result<()> {
+        let changed = PipelineConfig { rules, ..self.config.clone() };
+        let update = change::between(&self.config, &changed, &self.addresses)?;
+        match handle.update(update, media::EncoderUpdate::default()).await {
+            // A stream that is over uses no links; how it ended is said elsewhere.
+            Ok(()) | Err(PipelineError::Closed) => self.config = changed,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
-    fn update(&mut self, handle: &SendHandle, update: &ConfigUpdate) -> anyhow::Result<()> {
-        let bitrate = update.encoder.as_ref().and_then(|encoder| encoder.bitrate_kbps);
+    /// The configuration with an update laid over it.
+    fn merged(&self, update: &ConfigUpdate) -> PipelineConfig {
         let mut merged = self.config.clone();
         merged.merge(update);
-        // What may be refused comes before anything that applies.
-        let scheduler = bond::scheduler(&merged.bonding.scheduler)?;
-        if let Some(kbps) = bitrate {
-            handle.set_bitrate(kbps)?;
-        }
-        if update.scheduler.is_some() {
-            handle.update(SenderUpdate { scheduler: Some(scheduler), ..SenderUpdate::default() })?;
-        }
-        self.config = merged;
+        merged
+    }
+
+    async fn change(&mut self, handle: &SendHandle, change: Change) -> anyhow::Result<()> {
+        let merged = self.merged(&change.update);
+        let update = change::between(&self.config, &merged, &change.addresses)?;
+        handle.update(update, encoder_update(change.update.encoder)).await?;
+        (self.config, self.addresses) = (merged, change.addresses);
         Ok(())
     }
 }
@@ -220,7 +245,15 @@ fn send_config(config: &PipelineConfig) -> anyhow::Result<SendConfig> {
     send.framerate = given.framerate;
     send.encoder.bitrate_kbps = config.encoder.bitrate_kbps.unwrap_or(send.encoder.bitrate_kbps);
     send.encoder.keyint_max = config.encoder.keyint_max;
+    send.encoder.adaptive = config.encoder.adaptive.unwrap_or(send.encoder.adaptive);
+    send.encoder.min_bitrate_kbps = config.encoder.min_bitrate_kbps;
+    send.encoder.ramp_percent = config.encoder.ramp_percent.unwrap_or(send.encoder.ramp_percent);
     Ok(send)
+}
+
+fn encoder_update(given: Option<EncoderUpdate>) -> media::EncoderUpdate {
+    let EncoderUpdate { bitrate_kbps, adaptive, min_bitrate_kbps, ramp_percent } = given.unwrap_or_default();
+    media::EncoderUpdate { bitrate_kbps, adaptive, min_bitrate_kbps, ramp_percent }
 }
 
 fn link_stats(link: &strata_media::bond::LinkStats) -> LinkStats {
@@ -246,6 +279,7 @@ fn link_stats(link: &strata_media::bond::LinkStats) -> LinkStats {
         retransmitted_packets: Some(link.retransmitted),
         in_flight_bytes: Some(link.in_flight_bytes),
         queue_ms: Some(link.queue_ms),
+        error: link.error.clone(),
     }
 }
 
@@ -268,7 +302,62 @@ const COMMANDS: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// What the agent should have refused, and did not, is refused as a whole, and said.
+    #[tokio::test]
+    async fn a_change_that_the_bond_refuses_changes_nothing() {
+        let link = |port: u16| json!({"id": 0, "uri": format!("rist://127.91.0.1:{port}")});
+        let config: PipelineConfig = serde_json::from_value(json!({
+            "stream_id": "str_1", "source": {"mode": "test", "resolution": "320x240"},
+            "encoder": {"bitrate_kbps": 300}, "latency_ms": 100, "stats_interval_ms": 1000, "parent": 1,
+            "log": "info", "bonding": {"version": 1, "links": [link(15_000)]},
+        }))
+        .unwrap();
+        let addresses = links::addresses(&config.bonding.links, &Addresses::default()).unwrap();
+        let sender = bond::sender_config(&config, &addresses).unwrap();
+        let mut send = send_config(&config).unwrap();
+        // Nobody is there whose links it could follow.
+        send.encoder.adaptive = false;
+        let (mut handle, driver) = media::send(send, sender).unwrap();
+        let driver = tokio::spawn(driver.run());
+        let mut told = Told::new(config.clone(), addresses);
+        let change = |kbps: u32, port: u16| {
+            let update = json!({"encoder": {"bitrate_kbps": kbps}, "links": [link(port)]});
+            let update: ConfigUpdate = serde_json::from_value(update).unwrap();
+            let mut merged = config.clone();
+            merged.merge(&update);
+            Change::new(update, &merged, &Addresses::default()).unwrap()
+        };
+        let error = told.change(&handle, change(900, 15_001)).await.unwrap_err();
+        assert!(error.to_string().contains("links[0].remote"), "{error}");
+        assert_eq!(told.config, config);
+        // More than a pipeline encodes with, beside a link that is good.
+        let error = told.change(&handle, change(200_001, 15_002)).await.unwrap_err();
+        assert!(error.to_string().contains("encoder.bitrate_kbps"), "{error}");
+        assert_eq!(told.config, config);
+        assert_eq!(target(&mut handle).await, 300);
+        told.change(&handle, change(400, 15_002)).await.unwrap();
+        assert_eq!(told.config.encoder.bitrate_kbps, Some(400));
+        while target(&mut handle).await != 400 {}
+        handle.stop().unwrap();
+        driver.await.unwrap();
+        // Nobody is left to refuse or to take it.
+        told.change(&handle, change(500, 15_004)).await.unwrap_err();
+        assert_eq!(told.config.encoder.bitrate_kbps, Some(400));
+        told.rules(&handle, Rules::default()).await.unwrap();
+    }
+
+    /// What is asked of the encoder, as the next statistics say.
+    async fn target(handle: &mut SendHandle) -> u32 {
+        loop {
+            if let SendEvent::Stats(stats) = handle.event().await.unwrap() {
+                return stats.target_kbps;
+            }
+        }
+    }
 
     #[test]
     fn a_camera_s_password_is_not_passed_on() {

@@ -1,27 +1,30 @@
 //! From a `stream.start` to what the pipeline is told; everything that can be known to be wrong is
 //! refused here, naming the field.
 
-use std::collections::BTreeSet;
+mod links;
+mod uri;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use strata_agent_protocol::stream::PipelineConfig;
+use strata_agent_protocol::stream::{PipelineConfig, latency_ms, merge_encoder};
 use strata_proto::control::{
-    BITRATE_KBPS, BondingConfig, BondingLink, ConfigUpdate, Encoder, ErrorCode, Fault, LATENCY_MS,
-    NetworkInterface, Scheduler, Source, SourceMode, StreamStart,
+    BITRATE_KBPS, BondingConfig, BondingLink, ConfigUpdate, Encoder, ErrorCode, Fault, Scheduler, Source,
+    SourceMode, StreamStart,
 };
 use url::Url;
 
 use crate::media_dir::MediaDir;
+pub(crate) use links::Interfaces;
+pub(crate) use uri::without_secrets;
 
 /// What a plan is made against.
 #[derive(Debug)]
 pub(crate) struct Facts<'a> {
     /// Where files may come from.
     pub(crate) media: &'a MediaDir,
-    /// Interfaces there are.
-    pub(crate) interfaces: &'a [NetworkInterface],
-    /// Interfaces streams must not use.
-    pub(crate) disabled: &'a BTreeSet<String>,
+    /// What links may leave by.
+    pub(crate) interfaces: Interfaces<'a>,
     /// Time between two `stream.stats`, ms.
     pub(crate) stats_interval_ms: u64,
     /// What the pipeline logs.
@@ -35,42 +38,57 @@ pub(crate) struct Facts<'a> {
 pub(crate) fn plan(start: &StreamStart, facts: &Facts<'_>) -> Result<PipelineConfig, Fault> {
     let source = source(&start.source, facts.media)?;
     encoder(&start.encoder, "payload.encoder")?;
-    let destinations = targets(start)?;
+    let destinations = destinations(start, &facts.interfaces)?;
     let bonding = match &start.bonding_config {
-        Some(config) => config.clone(),
-        None => BondingConfig {
-            version: 1,
-            links: (0..).zip(&start.destinations).map(|(id, uri)| link(id, uri)).collect(),
-            scheduler: Scheduler::default(),
-        },
+        Some(config) => bond(config, &destinations, &facts.interfaces)?,
+        None => BondingConfig { version: 1, links: destinations, scheduler: Scheduler::default() },
     };
-    let mut latency_ms = destinations;
-    if start.bonding_config.is_some() {
-        latency_ms = links(&bonding, facts)?;
-    }
     Ok(PipelineConfig {
         stream_id: start.stream_id.clone(),
         source,
         encoder: start.encoder.clone(),
+        latency_ms: latency_ms(&bonding.links).unwrap_or(DEFAULT_LATENCY_MS),
         bonding,
-        latency_ms: latency_ms.unwrap_or(DEFAULT_LATENCY_MS),
         stats_interval_ms: facts.stats_interval_ms,
         parent: std::process::id(),
-        disabled: BTreeSet::new(),
+        rules: facts.interfaces.rules.clone(),
+        spent: BTreeMap::new(),
         log: facts.log.to_owned(),
     })
 }
 
-/// Checks a `config.update` as a whole, before anything of it is carried out.
+/// Checks a `config.update` as a whole, before anything of it is carried out; its links come back with what their addresses
+/// say in their fields.
 ///
 /// # Errors
 /// A [`Fault`] naming the field that cannot be.
-pub(crate) fn check_update(update: &ConfigUpdate) -> Result<(), Fault> {
+pub(crate) fn check_update(
+    update: &ConfigUpdate,
+    interfaces: &Interfaces<'_>,
+) -> Result<ConfigUpdate, Fault> {
     if let Some(given) = &update.scheduler {
         scheduler(given, "payload.scheduler")?;
     }
-    let bitrate_kbps = update.encoder.as_ref().and_then(|encoder| encoder.bitrate_kbps);
-    encoder(&Encoder { bitrate_kbps, ..Encoder::default() }, "payload.encoder")
+    if let Some(given) = &update.encoder {
+        let mut alone = Encoder::default();
+        merge_encoder(&mut alone, given);
+        encoder(&alone, "payload.encoder")?;
+    }
+    let settle = |given: &Vec<_>| links::settle(given, "payload.links", interfaces);
+    let links = update.links.as_ref().map(settle).transpose()?;
+    Ok(ConfigUpdate { links, ..update.clone() })
+}
+
+/// Checks what `update` asks of the stream that runs.
+///
+/// # Errors
+/// A [`Fault`] naming the field that cannot change while it does.
+pub(crate) fn check_change(running: &PipelineConfig, update: &ConfigUpdate) -> Result<(), Fault> {
+    let mut merged = running.encoder.clone();
+    update.encoder.iter().for_each(|given| merge_encoder(&mut merged, given));
+    encoder(&merged, "payload.encoder")?;
+    let go_on = |links: &Vec<_>| links::go_on(&running.bonding.links, links, "payload.links");
+    update.links.as_ref().map_or(Ok(()), go_on)
 }
 
 fn source(source: &Source, media: &MediaDir) -> Result<Source, Fault> {
@@ -129,6 +147,9 @@ fn text(path: &Path, field: &str) -> Result<String, Fault> {
 fn encoder(encoder: &Encoder, field: &str) -> Result<(), Fault> {
     within(&format!("{field}.bitrate_kbps"), encoder.bitrate_kbps, BITRATE_KBPS)?;
     within(&format!("{field}.keyint_max"), encoder.keyint_max, 1..=3000)?;
+    within(&format!("{field}.ramp_percent"), encoder.ramp_percent, 1..=1000)?;
+    let most = encoder.bitrate_kbps.unwrap_or(*BITRATE_KBPS.end());
+    within(&format!("{field}.min_bitrate_kbps"), encoder.min_bitrate_kbps, 1..=most)?;
     match encoder.tune.as_deref() {
         Some(tune) if tune != TUNE => Err(bad(
             &format!("{field}.tune"),
@@ -138,75 +159,32 @@ fn encoder(encoder: &Encoder, field: &str) -> Result<(), Fault> {
     }
 }
 
-/// Checks `destinations`; gives the latency one of them asks for.
-fn targets(start: &StreamStart) -> Result<Option<u32>, Fault> {
+/// Checks `destinations`; the links they are when there is no `bonding_config`.
+fn destinations(start: &StreamStart, interfaces: &Interfaces<'_>) -> Result<Vec<BondingLink>, Fault> {
     let field = "payload.destinations";
-    if start.destinations.len() > MAX_LINKS {
-        return Err(bad(field, format!("more than {MAX_LINKS} destinations")));
+    if start.destinations.len() > links::MAX_LINKS {
+        return Err(bad(field, format!("more than {} destinations", links::MAX_LINKS)));
     }
     if start.destinations.is_empty() && start.bonding_config.is_none() {
         return Err(bad(field, "expected at least one rist://host:port".to_owned()));
     }
-    let mut latency = None;
-    for (i, uri) in start.destinations.iter().enumerate() {
-        latency = rist_uri(uri, &format!("{field}[{i}]"))?.or(latency);
-    }
-    Ok(latency)
+    links::of_uris(&start.destinations, field, interfaces)
 }
 
-/// Checks the bond; gives the latency one of its links asks for.
-fn links(bonding: &BondingConfig, facts: &Facts<'_>) -> Result<Option<u32>, Fault> {
+fn bond(
+    given: &BondingConfig,
+    destinations: &[BondingLink],
+    interfaces: &Interfaces<'_>,
+) -> Result<BondingConfig, Fault> {
     let field = "payload.bonding_config";
-    if bonding.version != 1 {
-        return Err(bad(&format!("{field}.version"), format!("expected 1, got {}", bonding.version)));
+    if given.version != 1 {
+        return Err(bad(&format!("{field}.version"), format!("expected 1, got {}", given.version)));
     }
-    if bonding.links.is_empty() || bonding.links.len() > MAX_LINKS {
-        return Err(bad(&format!("{field}.links"), format!("expected 1 to {MAX_LINKS} links")));
-    }
-    scheduler(&bonding.scheduler, &format!("{field}.scheduler"))?;
-    let mut ids = BTreeSet::new();
-    let mut latency = None;
-    for (i, link) in bonding.links.iter().enumerate() {
-        let field = format!("{field}.links[{i}]");
-        if !ids.insert(link.id) {
-            return Err(bad(&format!("{field}.id"), format!("{} is the id of another link too", link.id)));
-        }
-        latency = rist_uri(&link.uri, &format!("{field}.uri"))?.or(latency);
-        if let Some(name) = &link.interface {
-            interface(name, &format!("{field}.interface"), facts)?;
-        }
-    }
-    Ok(latency)
-}
-
-fn interface(name: &str, field: &str, facts: &Facts<'_>) -> Result<(), Fault> {
-    if !facts.interfaces.iter().any(|interface| interface.name == name) {
-        let message = format!("this device has no interface {name:.32}");
-        return Err(Fault::new(ErrorCode::NOT_FOUND, message).with_field(field));
-    }
-    if facts.disabled.contains(name) {
-        return Err(bad(field, format!("{name:.32} is disabled; enable it with interface.command")));
-    }
-    Ok(())
-}
-
-/// Checks `rist://host:port[?buffer=MS]`; gives the buffer.
-fn rist_uri(text: &str, field: &str) -> Result<Option<u32>, Fault> {
-    let expected = || bad(field, format!("expected rist://host:port with an even port, got {text:.128?}"));
-    let url = Url::parse(text).map_err(|_| expected())?;
-    // RTP on an even port, RTCP on the next one (TR-06-1 §5.1).
-    let even = url.port().is_some_and(|port| port >= 2 && port % 2 == 0);
-    if url.scheme() != "rist" || !url.has_host() || !even {
-        return Err(expected());
-    }
-    let Some((_, buffer)) = url.query_pairs().find(|(key, _)| key == "buffer") else { return Ok(None) };
-    match buffer.parse() {
-        Ok(ms) if LATENCY_MS.contains(&ms) => Ok(Some(ms)),
-        _ => {
-            let (least, most) = LATENCY_MS.into_inner();
-            Err(bad(field, format!("expected a buffer of {least} to {most} ms, got {buffer:.32?}")))
-        }
-    }
+    scheduler(&given.scheduler, &format!("{field}.scheduler"))?;
+    let links_field = format!("{field}.links");
+    let links = links::settle(&given.links, &links_field, interfaces)?;
+    links::keep_secret(destinations, &links, &links_field)?;
+    Ok(BondingConfig { links, ..given.clone() })
 }
 
 /// What the wire type's own limits (shares of 0 to 1, 1 to 64 links) leave open.
@@ -228,18 +206,12 @@ fn within(field: &str, given: Option<u32>, range: std::ops::RangeInclusive<u32>)
     }
 }
 
-fn link(id: u32, uri: &str) -> BondingLink {
-    BondingLink { id, uri: uri.to_owned(), ..BondingLink::default() }
-}
-
 fn bad(field: &str, message: String) -> Fault {
     Fault::new(ErrorCode::INVALID_FIELD, message).with_field(field)
 }
 
 /// TR-06-1 appendix B.
 const DEFAULT_LATENCY_MS: u32 = 1000;
-/// A device with more modems does not exist; a list of thousands is a mistake.
-const MAX_LINKS: usize = 16;
 /// What the pipeline encodes with: live pictures must not wait for later ones.
 const TUNE: &str = "zerolatency";
 

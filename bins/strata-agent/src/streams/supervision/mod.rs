@@ -12,9 +12,10 @@
 
 mod totals;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use strata_agent_protocol::interfaces::Rules;
 use strata_agent_protocol::stream::{PipelineCommand, PipelineConfig, PipelineEvent, STOP_LIMIT};
 use strata_proto::control::{ConfigUpdate, EndReason, StreamEnded, StreamState, StreamStats};
 use strata_proto::id::StreamId;
@@ -41,8 +42,8 @@ pub(crate) enum Input {
     Update(ConfigUpdate),
     /// How often statistics are wanted from now on.
     StatsInterval(Duration),
-    /// Interfaces that must not be used from now on.
-    Disable(BTreeSet<String>),
+    /// What is said of interfaces from now on.
+    Rules(Rules),
     /// The child said something.
     Said(u64, PipelineEvent),
     /// The child is gone (or never came to be), in words.
@@ -136,7 +137,7 @@ impl Supervision {
             Input::Stop(reason) => self.stop(now, reason),
             Input::Update(update) => self.update(update),
             Input::StatsInterval(interval) => self.stats_interval(interval),
-            Input::Disable(interfaces) => self.disable(interfaces),
+            Input::Rules(rules) => self.rules(rules),
             Input::Said(generation, event) if generation == self.generation => self.said(now, event),
             Input::Gone(generation, how) if generation == self.generation => self.gone(now, &how),
             Input::Said(..) | Input::Gone(..) => {}
@@ -217,11 +218,11 @@ impl Supervision {
         }
     }
 
-    fn disable(&mut self, interfaces: BTreeSet<String>) {
+    fn rules(&mut self, rules: Rules) {
         let Some(stream) = &mut self.stream else { return };
-        stream.config.disabled.clone_from(&interfaces);
+        stream.config.rules.clone_from(&rules);
         if matches!(stream.phase, Phase::Live(_) | Phase::Starting) {
-            self.output.push_back(Output::Tell(PipelineCommand::Disable { interfaces }));
+            self.output.push_back(Output::Tell(PipelineCommand::Rules { rules }));
         }
     }
 
@@ -247,6 +248,8 @@ impl Supervision {
                     self.output.push_back(Output::Stats(stats));
                 }
             }
+            // For the next child, also of links that are removed meanwhile: their caps are the stream's.
+            (PipelineEvent::Spent { links }, _) => stream.config.spend(links),
             (PipelineEvent::Updated { error }, _) => {
                 let Some(update) = stream.updating.take() else { return };
                 // A child that is started anew must not forget it, nor be given what was refused.

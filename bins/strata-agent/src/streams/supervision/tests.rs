@@ -1,4 +1,8 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
+use strata_agent_protocol::interfaces::Preference;
+use strata_agent_protocol::stream::MOST_SPENT;
 
 use super::*;
 
@@ -241,6 +245,7 @@ fn an_update_is_answered_by_the_child_and_kept_for_the_next_one() {
     let mut bench = Bench::live();
     let update: ConfigUpdate = serde_json::from_value(json!({
         "encoder": {"bitrate_kbps": 900}, "scheduler": {"discard_deadline_ms": 300},
+        "links": [{"id": 3, "uri": "rist://127.0.0.1:15000?buffer=700", "weight": 5}],
     }))
     .unwrap();
     let outputs = bench.feed(Input::Update(update.clone()));
@@ -251,25 +256,29 @@ fn an_update_is_answered_by_the_child_and_kept_for_the_next_one() {
     );
     assert_eq!(bench.said(PipelineEvent::Updated { error: None }), [Output::Updated(Ok(()))]);
     bench.crash();
-    assert!(matches!(bench.feed(Input::Update(update))[..], [Output::Updated(Err(_))]), "not live");
+    assert!(matches!(bench.feed(Input::Update(update.clone()))[..], [Output::Updated(Err(_))]), "not live");
     let (_, outputs) = bench.wait();
     let [Output::Spawn(_, config)] = &outputs[..] else { panic!("{outputs:?}") };
     assert_eq!(config.encoder.bitrate_kbps, Some(900));
     assert_eq!(config.bonding.scheduler.discard_deadline_ms, Some(300));
+    assert_eq!((Some(&config.bonding.links), config.latency_ms), (update.links.as_ref(), 700));
     assert!(bench.begun < bench.now);
 }
 
 #[test]
-fn a_disabled_interface_stays_so_in_the_next_child() {
+fn what_is_said_of_interfaces_holds_for_the_next_child_too() {
     let mut bench = Bench::live();
-    let interfaces = BTreeSet::from(["wwan0".to_owned()]);
-    let outputs = bench.feed(Input::Disable(interfaces.clone()));
-    assert_eq!(outputs, [Output::Tell(PipelineCommand::Disable { interfaces: interfaces.clone() })]);
+    let rules = Rules {
+        disabled: BTreeSet::from(["wwan0".to_owned()]),
+        preferences: BTreeMap::from([("wwan1".to_owned(), Preference::Backup)]),
+    };
+    let outputs = bench.feed(Input::Rules(rules.clone()));
+    assert_eq!(outputs, [Output::Tell(PipelineCommand::Rules { rules: rules.clone() })]);
     bench.crash();
-    assert!(bench.feed(Input::Disable(interfaces.clone())).is_empty(), "nobody to tell");
+    assert!(bench.feed(Input::Rules(rules.clone())).is_empty(), "nobody to tell");
     let (_, outputs) = bench.wait();
     let [Output::Spawn(_, config)] = &outputs[..] else { panic!("{outputs:?}") };
-    assert_eq!(config.disabled, interfaces);
+    assert_eq!(config.rules, rules);
 }
 
 #[test]
@@ -300,4 +309,48 @@ fn an_update_that_the_child_refuses_or_never_answers_is_not_for_the_next_one() {
     bench.feed(Input::Update(update));
     bench.crash();
     assert_eq!(bench.wait().1, [Output::Spawn(3, config())]);
+}
+
+#[test]
+fn a_mode_is_laid_over_before_the_parameters_beside_it() {
+    let mut bench = Bench::live();
+    for scheduler in [
+        json!({"redundancy_spare_ratio": 0.3, "redundancy_enabled": true, "critical_broadcast": true, "fec_enabled": false}),
+        json!({"mode": "robust", "critical_broadcast": false}),
+        json!({"discard_deadline_ms": 300}),
+    ] {
+        bench.feed(Input::Update(serde_json::from_value(json!({"scheduler": scheduler})).unwrap()));
+        assert_eq!(bench.said(PipelineEvent::Updated { error: None }), [Output::Updated(Ok(()))]);
+    }
+    let kept = &bench.machine.running().unwrap().bonding.scheduler;
+    let expected = json!({"mode": "robust", "critical_broadcast": false, "discard_deadline_ms": 300, "fec_enabled": false});
+    assert_eq!(serde_json::to_value(kept).unwrap(), expected);
+}
+
+/// A retry has what is left of the caps, however often; a link that is gone and comes again too.
+#[test]
+fn what_links_have_spent_holds_for_the_next_child_too() {
+    let mut bench = Bench::live();
+    for (said, kept) in [
+        (vec![(0, 500), (1, 70)], vec![(0, 500), (1, 70)]),
+        (vec![(0, 800)], vec![(0, 800), (1, 70)]),
+        (vec![(0, 900), (1, 90)], vec![(0, 900), (1, 90)]),
+    ] {
+        assert!(bench.said(PipelineEvent::Spent { links: said }).is_empty());
+        bench.crash();
+        let (_, outputs) = bench.wait();
+        let [Output::Spawn(_, config)] = &outputs[..] else { panic!("{outputs:?}") };
+        assert_eq!(config.spent, BTreeMap::from_iter(kept));
+        bench.said(PipelineEvent::Started);
+    }
+    let line = serde_json::to_string(bench.machine.running().unwrap()).unwrap();
+    assert_eq!(serde_json::from_str::<PipelineConfig>(&line).unwrap(), *bench.machine.running().unwrap());
+    let said = PipelineEvent::Spent { links: vec![(1, 2)] };
+    let line = serde_json::to_string(&said).unwrap();
+    assert_eq!(serde_json::from_str::<PipelineEvent>(&line).unwrap(), said, "{line}");
+    // However many have come and gone, those are kept that carried most.
+    let last = MOST_SPENT as u32;
+    bench.said(PipelineEvent::Spent { links: (2..=last).map(|id| (id, 1000 + u64::from(id))).collect() });
+    let kept = &bench.machine.running().unwrap().spent;
+    assert_eq!((kept.len(), kept.get(&0), kept.get(&1)), (MOST_SPENT, Some(&900), None));
 }

@@ -1,0 +1,182 @@
+//! The plugin as GStreamer's own tools load it, and the README's command lines as they are written.
+
+#![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use tempfile::TempDir;
+
+const README: &str = include_str!("../README.md");
+
+/// A directory with nothing but the plugin in it, and a registry of its own.
+struct Installed {
+    dir: TempDir,
+}
+
+impl Installed {
+    fn new() -> Self {
+        // It is built with the tests, and lies beside them.
+        let test = std::env::current_exe().unwrap();
+        let built = test.with_file_name("libgststrata.so");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("plugins")).unwrap();
+        std::os::unix::fs::symlink(&built, dir.path().join("plugins/libgststrata.so")).unwrap();
+        Self { dir }
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env("GST_PLUGIN_PATH", self.dir.path().join("plugins"));
+        command.env("GST_REGISTRY", self.dir.path().join("registry.bin"));
+        command
+    }
+
+    /// Its standard output; fails with what it says otherwise.
+    fn run(&self, program: &str, args: &[&str]) -> String {
+        let output = self.command(program).args(args).output();
+        let output = output.unwrap_or_else(|e| panic!("{program}: {e}; `make setup` installs it"));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            output.status.success(),
+            "{program} {args:?}: {}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+}
+
+/// The README's command lines with GStreamer's launcher.
+fn examples() -> Vec<&'static str> {
+    let blocks = README.split("```sh\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    blocks.filter(|block| block.starts_with("gst-launch-1.0")).collect()
+}
+
+/// A shell with an example, which is replaced by it; returns once the pipeline is to play, with its ports open.
+fn launch(installed: &Installed, example: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut command = installed.command("sh");
+    let mut child = command.args(["-c", &format!("exec {example}")]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("Setting pipeline to PLAYING") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "{example}: {:?}", child.wait());
+    }
+    (child, said)
+}
+
+/// Waits for it to end by itself, and well.
+fn finish(example: &str, (mut child, mut said): (Child, BufReader<ChildStdout>)) -> String {
+    let mut text = String::new();
+    said.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success(), "{example}: {text}");
+    text
+}
+
+/// Waits until the statistics that `-m` shows say that so many bytes came out: the last are put out after the latency.
+fn wait_for(bytes: u64, said: &mut BufReader<ChildStdout>) {
+    let expected = format!("delivered_bytes=(guint64){bytes},");
+    let mut line = String::new();
+    while !line.contains(&expected) {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "ended before it had put out {bytes} bytes");
+    }
+}
+
+fn interrupt(child: &Child) {
+    let status = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// What gst-inspect prints of an element's properties, by name: a line that says what it is, and flags and type.
+fn properties(shown: &str) -> BTreeMap<&str, String> {
+    let (mut properties, mut last) = (BTreeMap::new(), None);
+    let (_, listed) = shown.split_once("Element Properties:").unwrap();
+    // There are empty lines within, after structures.
+    let listed = listed.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
+    for line in listed.filter(|line| !line.is_empty()) {
+        // A name of twenty letters leaves no room before the colon.
+        match line.split_once(": ") {
+            Some((name, what)) if !line.starts_with("   ") => {
+                let name = name.trim();
+                properties.insert(name, format!("{what}\n"));
+                last = Some(name);
+            }
+            _ => properties.get_mut(last.unwrap()).unwrap().push_str(line),
+        }
+    }
+    properties
+}
+
+/// The same of its signals.
+fn signals(shown: &str) -> BTreeSet<&str> {
+    let listed = shown.split_once("Element Signals:").map_or("", |(_, listed)| listed);
+    listed.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect()
+}
+
+/// Rows of the table of properties in the README: names, and when they may change.
+fn documented(section: &str) -> BTreeMap<&str, &str> {
+    let mut named = BTreeMap::new();
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let columns: Vec<_> = row.split('|').map(str::trim).collect();
+        named.extend(columns[1].split('`').skip(1).step_by(2).map(|name| (name, columns[3])));
+    }
+    named
+}
+
+/// Every property and signal of the README is there, as it is described, and every one of the element's own is in the README.
+/// What an element of the same base class has by the same words is not its own.
+#[test]
+fn tools_know_the_elements() {
+    let installed = Installed::new();
+    let plugin = installed.run("gst-inspect-1.0", &["strata"]);
+    assert!(plugin.contains("stratasink: Strata bonded RIST sink"), "{plugin}");
+    for (element, base) in [("stratasink", "filesink"), ("stratasrc", "filesrc")] {
+        let shown = installed.run("gst-inspect-1.0", &[element]);
+        let plain = installed.run("gst-inspect-1.0", &[base]);
+        let section = README.split(&format!("## {element}")).nth(1).unwrap().split("\n## ").next().unwrap();
+        let (named, mut own) = (documented(section), properties(&shown));
+        let of_base = properties(&plain);
+        let what = |shown: &String| shown.lines().next().map(str::to_owned);
+        own.retain(|name, shown| of_base.get(name).and_then(what) != what(shown));
+        assert!(named.keys().eq(own.keys()), "{element}: {:?}, {:?}", named.keys(), own.keys());
+        for (name, changes) in named {
+            let flags = &own[name];
+            assert_eq!(flags.contains("writable"), changes != "read", "{element} {name}: {flags}");
+            let live = flags.contains("PLAYING");
+            assert_eq!(live, changes == "live", "{element} {name}: {flags}");
+        }
+        let marked = section.split("| signal `").skip(1).filter_map(|rest| rest.split([' ', '`']).next());
+        assert_eq!(signals(&shown), marked.collect(), "{element}");
+    }
+}
+
+/// A receiver and a sender at a time: the second example receives what the first one sends.
+#[test]
+fn examples_work_as_they_are_written() {
+    let installed = Installed::new();
+    let clip = "gst-launch-1.0 videotestsrc num-buffers=60 ! video/x-raw,width=320,height=240,framerate=30/1 \
+                ! x264enc tune=zerolatency ! mpegtsmux ! filesink location=clip.ts";
+    finish(clip, launch(&installed, clip));
+    let examples = examples();
+    assert_eq!(examples.len(), 4);
+    for pair in examples.chunks(2) {
+        let [sends, receives] = pair else { unreachable!("four") };
+        assert!(sends.contains("stratasink") && receives.contains("stratasrc"), "{pair:?}");
+        let mut receiver = launch(&installed, receives);
+        let said = finish(sends, launch(&installed, sends));
+        // What `-m` is said to show.
+        assert_eq!(said.contains("strata-stats"), sends.contains(" -m "), "{said}");
+        if receives.contains(" -m ") {
+            wait_for(std::fs::metadata(installed.dir.path().join("clip.ts")).unwrap().len(), &mut receiver.1);
+        }
+        interrupt(&receiver.0);
+        finish(receives, receiver);
+    }
+    let read = |name| std::fs::read(installed.dir.path().join(name)).unwrap();
+    assert!(read("received.ts") == read("clip.ts"));
+}

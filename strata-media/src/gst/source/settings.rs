@@ -1,0 +1,16 @@
+//! What a source was told, and what its receiver is made of.
+
+use super::super::common::Common;
+use super::super::error::SettingError;
+use crate::net::ReceiverConfig;
+
+/// The receiver they ask for; names are looked up.
+///
+/// # Errors
+/// The property that cannot be.
+pub(super) fn receiver(settings: &Common) -> Result<ReceiverConfig, SettingError> {
+    let mut config = settings.urls()?.receiver()?;
+    config.latency = settings.latency().unwrap_or(config.latency);
+    config.users = settings.users()?;
+    Ok(config)
+}

@@ -1,0 +1,31 @@
+//! Machines under any sequence of operations, which bytes stand for: what the fuzz targets `rist_receiver`, `rist_sender`, `rist_host` and
+//! `rist_tunnel` try for long, and the tests of this folder for a moment.
+#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each fuzz target uses its part")]
+
+pub mod host;
+pub mod receiver;
+pub mod sender;
+pub mod tunnel;
+
+/// Bytes, read one after another; zeros when there are no more.
+struct Bytecode<'a>(&'a [u8]);
+
+impl<'a> Bytecode<'a> {
+    fn take(&mut self, len: usize) -> &'a [u8] {
+        let (head, tail) = self.0.split_at(len.min(self.0.len()));
+        self.0 = tail;
+        head
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.take(1).first().copied().unwrap_or(0)
+    }
+
+    fn half(&mut self) -> u16 {
+        u16::from(self.byte()) << 8 | u16::from(self.byte())
+    }
+
+    fn word(&mut self) -> u32 {
+        u32::from(self.half()) << 16 | u32::from(self.half())
+    }
+}

@@ -1,0 +1,33 @@
+//! The machines of RIST and of bonds over emulated links, in virtual time: the scenarios that the targets are set for, a room for
+//! each thing that they are to do, and the world in which it happens.
+
+mod adaptation;
+mod allocations;
+mod any_network;
+mod bonding;
+mod bottleneck;
+mod costs;
+mod disturbances;
+mod estimates;
+mod fast;
+mod fec;
+mod frames;
+mod links;
+mod long_sequence;
+mod overload;
+mod parameters;
+mod priorities;
+mod recovery;
+mod redundancy;
+mod requests;
+mod rtcp;
+mod scenarios;
+mod slow_path;
+mod standard;
+mod standard_disturbances;
+mod standard_ways;
+mod updates;
+mod waiting;
+mod ways;
+mod wire;
+mod world;
