@@ -27,7 +27,7 @@ async fn repair_packets_make_up_for_losses() {
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
     let sending = async {
-        stream(LENGTH, async |payload| sender.send(payload).await.unwrap()).await;
+        stream(LENGTH, &[], async |payload| sender.send(payload).await.unwrap()).await;
         sender.finish().await.unwrap();
     };
     let monitor = receiver.monitor();

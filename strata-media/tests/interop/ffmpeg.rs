@@ -44,7 +44,8 @@ async fn ffmpeg_receives(test: u8, profile: Profile) {
         SenderConfig::new(vec![LinkConfig::new(0, link)]).with_profile(profile).with_latency(LATENCY);
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
-    let sending = stream(LENGTH, async |payload| sender.send(payload).await.unwrap());
+    let into = [receiver];
+    let sending = stream(LENGTH, &into, async |payload| sender.send(payload).await.unwrap());
     let checking = async {
         let mut output = ffmpeg.stdout.take().unwrap();
         let (mut check, mut buffer) = (Check::new(LENGTH), [0; DATAGRAM_BYTES]);
@@ -71,7 +72,7 @@ async fn ffmpeg_sends(test: u8, profile: Profile) {
     // It reads what there is, and cuts it where its buffer ends: a page of whole datagrams is less.
     fcntl(&input, FcntlArg::F_SETPIPE_SZ(PAGE)).unwrap();
     let input = Mutex::new(input);
-    let sending = stream(LENGTH, async |payload| input.lock().await.write_all(&payload).await.unwrap());
+    let sending = stream(LENGTH, &[], async |payload| input.lock().await.write_all(&payload).await.unwrap());
     let checking = Check::new(LENGTH).whole(&mut receiver);
     timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();
     let (stats, relay) = (receiver.stats(), relay.stats());

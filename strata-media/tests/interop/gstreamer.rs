@@ -73,7 +73,7 @@ async fn gstreamer_receives(test: u8, links: u8) {
     let sender = well_numbered(test).await;
     let links = remotes.iter().enumerate().map(|(id, &to)| LinkConfig::new(id as u32, to));
     sender.update(SenderUpdate { links: links.collect(), ..SenderUpdate::default() }).unwrap();
-    let sending = stream(LENGTH, async |payload| sender.send(payload).await.unwrap());
+    let sending = stream(LENGTH, &ports, async |payload| sender.send(payload).await.unwrap());
     let checking = async {
         let mut check = Check::new(LENGTH);
         loop {
@@ -109,7 +109,7 @@ async fn gstreamer_sends(test: u8, links: u8, method: &str) {
         2 * LATENCY.as_millis(),
     ));
     let input: AppSrc = pipeline.element("in");
-    let sending = stream(LENGTH, async |payload| {
+    let sending = stream(LENGTH, &[], async |payload| {
         input.push_buffer(gst::Buffer::from_slice(payload)).unwrap();
     });
     let checking = Check::new(LENGTH).whole(&mut receiver);

@@ -8,7 +8,7 @@ use strata_media::net::{self, LinkConfig, Membership, ReceiverConfig, SenderConf
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use crate::kernel::{bound, room};
+use crate::kernel::bound;
 use crate::librist::{SIMPLE, tool};
 use crate::namespace::own_network;
 use crate::rig::{LATENCY, PATIENCE, sink};
@@ -40,7 +40,8 @@ async fn librist_receives_from_a_group() {
     let link = LinkConfig::new(0, group()).with_interface("lo").with_hops(1);
     let (sender, driver) = net::sender(SenderConfig::new(vec![link]).with_latency(LATENCY)).unwrap();
     tokio::spawn(driver.run());
-    let sending = stream(LENGTH, async |payload| sender.send(payload).await.unwrap());
+    let into = [group()];
+    let sending = stream(LENGTH, &into, async |payload| sender.send(payload).await.unwrap());
     let checking = async {
         let (mut check, mut buffer) = (Check::new(LENGTH), [0; 2048]);
         loop {
@@ -70,8 +71,8 @@ async fn strata_receives_from_a_group() {
     let _tool = tool("ristsender", SIMPLE, &format!("udp://@{input}"), &url(""));
     bound(input).await;
     let socket = UdpSocket::bind(local(0)).await.unwrap();
-    let feeding = stream(LENGTH, async |payload| {
-        room(input).await;
+    let into = [input];
+    let feeding = stream(LENGTH, &into, async |payload| {
         socket.send_to(&payload, input).await.unwrap();
     });
     let checking = Check::new(LENGTH).whole(&mut receiver);

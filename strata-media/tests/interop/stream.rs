@@ -1,10 +1,13 @@
 //! The stream that is sent, and the check of what comes out.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use strata_media::net::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
+
+use crate::kernel::room;
 
 /// Sent before and after what is compared: the session is made, and the last packets can be asked for.
 pub(crate) const MARGIN: Duration = Duration::from_secs(3);
@@ -47,12 +50,20 @@ pub(crate) fn datagrams(time: Duration) -> u64 {
     (time.as_nanos() / TICK.as_nanos()) as u64 * BURST
 }
 
-/// Calls `send` for every datagram of a stream that is compared for `length`, at its time.
-pub(crate) async fn stream<F: Future<Output = ()>>(length: Duration, send: impl Fn(Bytes) -> F) {
+/// Calls `send` for every datagram of a stream that is compared for `length`, at its time, or later: as a live source it makes up
+/// for nothing when the machine stood still, and it waits while a program has not read what came to its sockets, `into`.
+pub(crate) async fn stream<F: Future<Output = ()>>(
+    length: Duration,
+    into: &[SocketAddr],
+    send: impl Fn(Bytes) -> F,
+) {
     let mut timer = interval(TICK);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for burst in 0..datagrams(length + MARGIN * 2) / BURST {
         timer.tick().await;
+        for &socket in into {
+            room(socket).await;
+        }
         for index in 0..BURST {
             send(datagram(burst * BURST + index)).await;
         }

@@ -55,7 +55,10 @@ while True:
             ready = {"event": "ready", "stream_id": arg["--stream-id"], "pid": os.getpid(), "ports": ports}
             client.sendall((json.dumps(ready) + "\n").encode())
         else:
-            data = key.fileobj.recv(65536)
+            try:
+                data = key.fileobj.recv(65536)
+            except ConnectionResetError:
+                data = b""  # who was killed had not read all
             if not data:
                 drop(key.fileobj)
             for line in data.splitlines():

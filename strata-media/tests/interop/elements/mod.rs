@@ -29,7 +29,7 @@ const INPUT: &str = "appsrc name=in is-live=true do-timestamp=true format=time \
 /// Gives a pipeline that begins with [`INPUT`] a stream of 4.2 Mbit/s.
 async fn feed(pipeline: &Pipeline, length: Duration) {
     let input: AppSrc = pipeline.element("in");
-    stream(length, async |payload| {
+    stream(length, &[], async |payload| {
         input.push_buffer(gst::Buffer::from_slice(payload)).unwrap();
     })
     .await;

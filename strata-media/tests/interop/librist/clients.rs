@@ -8,15 +8,14 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::{AES_128, Case, tool};
-use crate::kernel::{bound, room};
+use crate::kernel::bound;
 use crate::rig::{LATENCY, PATIENCE, link, own};
 use crate::stream::{Check, stream};
 
 /// Gives a tool the stream.
 async fn feed(case: Case, input: SocketAddr) {
     let socket = UdpSocket::bind((input.ip(), 0)).await.unwrap();
-    stream(case.length, async |payload| {
-        room(input).await;
+    stream(case.length, &[input], async |payload| {
         socket.send_to(&payload, input).await.unwrap();
     })
     .await;

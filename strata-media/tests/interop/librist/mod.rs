@@ -19,7 +19,7 @@ use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
 
-use crate::kernel::{bound, room};
+use crate::kernel::bound;
 use crate::rig::{LATENCY, PATIENCE, ROUND_TRIP, link, own, sink};
 use crate::stream::{Check, TICK, stream};
 
@@ -147,11 +147,11 @@ pub(crate) fn tool(name: &str, case: Case, input: &str, output: &str) -> Tool {
     Tool { _child: child, _users: users }
 }
 
-/// Sends the stream, and checks what a tool puts out.
-async fn send_and_check(case: Case, sender: &Sender, output: &UdpSocket) {
+/// Sends the stream, and checks what a tool puts out that takes it at `into`, if that is known.
+async fn send_and_check(case: Case, sender: &Sender, into: &[SocketAddr], output: &UdpSocket) {
     let sending = async {
         heard(case, || sender.tunnel_stats().taken).await;
-        stream(case.length, async |payload| sender.send(payload).await.unwrap()).await;
+        stream(case.length, into, async |payload| sender.send(payload).await.unwrap()).await;
     };
     let checking = async {
         let mut check = Check::new(case.length);
@@ -172,8 +172,7 @@ async fn feed_and_check(case: Case, input: SocketAddr, receiver: &mut Receiver) 
     let monitor = receiver.monitor();
     let feeding = async {
         heard(case, || monitor.stats().tunnel.taken).await;
-        stream(case.length, async |payload| {
-            room(input).await;
+        stream(case.length, &[input], async |payload| {
             socket.send_to(&payload, input).await.unwrap();
         })
         .await;
@@ -206,7 +205,7 @@ async fn librist_receives(case: Case) {
     config.credentials = case.credentials();
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
-    send_and_check(case, &sender, &output).await;
+    send_and_check(case, &sender, &[receiver], &output).await;
     let (stats, tunnel) = (sender.stats(), sender.tunnel_stats());
     println!("{stats:#?}");
     assert!(stats.retransmitted > 0, "what was lost was sent again");
@@ -262,7 +261,7 @@ async fn librist_calls(case: Case) {
     let (relay, to) = self::link(0, waiting);
     let url = format!("rist://{to}{}", case.calling_url());
     let _tool = tool("ristreceiver", case, &url, &format!("udp://{}", output.local_addr().unwrap()));
-    send_and_check(case, &sender, &output).await;
+    send_and_check(case, &sender, &[], &output).await;
     let (stats, tunnel) = (sender.stats(), sender.tunnel_stats());
     println!("{stats:#?}\n{tunnel:?}\n{:#?}", relay.stats());
     assert!(relay.stats().down.lost > 0 && stats.retransmitted > 0, "what was lost was sent again");
