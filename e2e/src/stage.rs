@@ -37,8 +37,11 @@ pub struct Setup {
     pub settings: Table,
 }
 
+/// The machine may stand still for about so long, and a stream is whole.
+const LATENCY_MS: i64 = 3000;
+
 impl Setup {
-    /// The demo's links, ports for one stream over both, and the control plane's default settings.
+    /// The demo's links, ports for one stream over both, and the control plane's default settings, but for a latency of 3 s.
     #[must_use]
     pub fn new(clip: PathBuf) -> Self {
         Self {
@@ -48,6 +51,7 @@ impl Setup {
             dir: None,
             settings: Table::new(),
         }
+        .set("streams", "latency_ms", LATENCY_MS)
     }
 
     /// Changes a setting of the control plane.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::net::*;
 
-const LATENCY: Duration = Duration::from_millis(300);
+const LATENCY: Duration = Duration::from_secs(1);
 
 /// A receiver in a group on the loopback interface, at a port that nobody has.
 fn member(group: Option<SocketAddr>) -> (Receiver, ReceiverDriver) {

@@ -232,16 +232,16 @@ async fn a_source_tells_of_its_ports_and_marks_a_gap() {
     let perfect = Config::simple(20_000_000, Duration::from_millis(20), 0.0);
     relay.configure(perfect.clone(), perfect).unwrap();
     let receiving = Pipeline::new(&format!(
-        "stratasrc name=src uri={} latency=1000 stats-interval=100 ! appsink name=out sync=false",
+        "stratasrc name=src uri={} latency=3000 stats-interval=100 ! appsink name=out sync=false",
         at(&[port])
     ));
     let (mut output, mut messages) = (receiving.samples("out"), Messages::of(&receiving.0));
     receiving.0.set_state(gst::State::Playing).unwrap();
-    let sending = Pipeline::start(&format!("{INPUT} ! stratasink uri=rist://{remote} latency=1000"));
+    let sending = Pipeline::start(&format!("{INPUT} ! stratasink uri=rist://{remote} latency=3000"));
     let watching = async {
         messages.stats(came).await;
         relay.set_down(true);
-        messages.stats(|stats| stats.get::<u64>("idle_ms").ok().filter(|idle| *idle > 1500)).await;
+        messages.stats(|stats| stats.get::<u64>("idle_ms").ok().filter(|idle| *idle > 3500)).await;
         relay.set_down(false);
         messages.stats(|stats| stats.get("lost_packets").ok().filter(|it: &u64| *it > 0)).await;
     };
@@ -259,6 +259,6 @@ async fn a_source_tells_of_its_ports_and_marks_a_gap() {
             before = pts;
         }
     };
-    let feeding = feed(&sending, Duration::from_secs(3));
+    let feeding = feed(&sending, Duration::from_secs(5));
     timeout(PATIENCE, async { tokio::join!(watching, listening, feeding) }).await.unwrap();
 }
