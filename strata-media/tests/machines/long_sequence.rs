@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use strata_media::rist::rtcp::{Compound, Packet};
 use strata_media::rist::tunnel::{self, Role, Session};
 use strata_media::rist::{self, receiver, sender};
 
@@ -23,6 +24,9 @@ struct Stream {
     given: u32,
     received: Vec<u32>,
     lost: u64,
+    /// Whether numbers have 32 bits, and how many requests there were.
+    extended: bool,
+    asked: u64,
 }
 
 impl Stream {
@@ -44,6 +48,8 @@ impl Stream {
             given: 0,
             received: Vec::new(),
             lost: 0,
+            extended: sequence_extension,
+            asked: 0,
         }
     }
 
@@ -107,6 +113,7 @@ impl Stream {
                     self.received.push(u32::from_be_bytes(*bytes));
                 }
                 receiver::Output::Transmit { data, .. } => {
+                    self.asked += u64::from(is_request(&data, self.extended));
                     self.sender.handle_input(self.now, sender::Input::Rtcp { path: 0, data: &data });
                 }
                 receiver::Output::Timeout(_) => return,
@@ -114,6 +121,26 @@ impl Stream {
             }
         }
     }
+}
+
+/// Whether a compound is a request: reports come before it, and right before it the upper half of its numbers if they have one
+/// (TR-06-2, EXTSEQ).
+fn is_request(data: &[u8], extended: bool) -> bool {
+    let name = |packet: Result<Packet<'_>, _>| match packet.expect("it is well-formed") {
+        Packet::ReceiverReport { .. } => "RR",
+        Packet::SourceDescription { .. } => "SDES",
+        Packet::ExtendedSequence { .. } => "EXTSEQ",
+        Packet::Nack { .. } => "NACK",
+        _ => "other",
+    };
+    let names: Vec<_> = Compound::parse(data).expect("it is well-formed").map(name).collect();
+    let is_request = names.contains(&"NACK");
+    if is_request {
+        let expected: &[_] =
+            if extended { &["RR", "SDES", "EXTSEQ", "NACK"] } else { &["RR", "SDES", "NACK"] };
+        assert_eq!(names, expected);
+    }
+    is_request
 }
 
 fn from() -> SocketAddr {
@@ -131,6 +158,7 @@ fn run(sequence_extension: bool) -> Stream {
 fn forty_thousand_packets_lost_at_once_are_repeated() {
     let stream = run(true);
     assert_eq!((stream.lost, stream.received.len()), (0, COUNT as usize));
+    assert!(stream.asked > 0);
     assert!(stream.received.iter().copied().eq(0..COUNT));
 }
 

@@ -57,12 +57,17 @@ fn asked(links: usize, is_strata: bool, missing: u16) -> Asked {
 /// Looks at the bytes: decoded, both are the same.
 fn count(mut compound: &[u8], asked: &mut Asked) {
     while let [first, packet_type, l0, l1, ..] = *compound {
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
         match (packet_type, first & 0x1f) {
             (204, 0) => asked.ranges += 1,
             (205, 1) => asked.masks += 1,
             _ => {}
         }
-        compound = &compound[4 * (usize::from(u16::from_be_bytes([l0, l1])) + 1)..];
+        if matches!((packet_type, first & 0x1f), (204, 0) | (205, 1)) {
+            // Behind who asks, or a name, and the source.
+            assert!((1..=16).contains(&(length - 2)), "{} entries (TR-06-1, 5.3.2)", length - 2);
+        }
+        compound = &compound[4 * (length + 1)..];
     }
 }
 

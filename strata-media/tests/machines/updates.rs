@@ -28,19 +28,25 @@ enum Change {
 
 fn scheduler() -> impl Strategy<Value = SchedulerParams> {
     let redundancy = (0.0..=1.0f64, 0usize..1500, 1usize..=LINKS, any::<bool>());
-    let storm = (any::<bool>(), 0.0..=1.0f64);
+    let storm = (any::<bool>(), 0.0..=1.0f64, 50u64..2000);
+    let more = ((any::<bool>(), 1usize..=LINKS), (any::<bool>(), 0.0..=1.0f64));
     let times = (option::of(300u64..2000), option::of(1u64..=1000), 150u64..2000, 0u64..2000);
-    (select(Mode::ALL.to_vec()), redundancy, storm, times).prop_map(|(mode, redundancy, storm, times)| {
-        let ms = Duration::from_millis;
-        let mut params = SchedulerParams::new(mode);
-        let copies = &mut params.redundancy;
-        (copies.spare_ratio, copies.max_packet_bytes, copies.target_links, copies.enabled) = redundancy;
-        (params.storm.enabled, params.storm.reliable_weight) = storm;
-        (params.discard_deadline, params.max_ahead) = (times.0.map(ms), times.1.map(ms));
-        (params.failover.suspect_after, params.failover.readmit_after) = (ms(times.2), ms(times.3));
-        params.check().expect("it is within its bounds");
-        params
-    })
+    (select(Mode::ALL.to_vec()), redundancy, storm, more, times).prop_map(
+        |(mode, redundancy, storm, more, times)| {
+            let ms = Duration::from_millis;
+            let mut params = SchedulerParams::new(mode);
+            let copies = &mut params.redundancy;
+            (copies.spare_ratio, copies.max_packet_bytes, copies.target_links, copies.enabled) = redundancy;
+            (params.storm.enabled, params.storm.reliable_weight) = (storm.0, storm.1);
+            params.storm.unreliable_max_age = ms(storm.2);
+            (params.critical_broadcast.enabled, params.critical_broadcast.target_links) = more.0;
+            (params.fec.enabled, params.fec.max_ratio) = more.1;
+            (params.discard_deadline, params.max_ahead) = (times.0.map(ms), times.1.map(ms));
+            (params.failover.suspect_after, params.failover.readmit_after) = (ms(times.2), ms(times.3));
+            params.check().expect("it is within its bounds");
+            params
+        },
+    )
 }
 
 fn change() -> impl Strategy<Value = Change> {

@@ -113,7 +113,6 @@ fn an_unknown_user_is_refused_and_noise_does_nothing() {
     assert!(!client.is_authenticated() && !server.is_authenticated());
 }
 
-/// What came too soon is neither answered nor held against who sent it; who is in is not a stranger.
 /// What a server says to one that gives a name, a key and no proof; the salt, and the rest without what is random.
 fn said(server: &mut Eap, name: &str) -> (Vec<u8>, Vec<Vec<u8>>) {
     let (now, mut salt, mut kinds) = (start(), Vec::new(), Vec::new());
@@ -151,6 +150,7 @@ fn nobody_learns_who_is_known() {
     }
 }
 
+/// What came too soon is neither answered nor held against who sent it; who is in is not a stranger.
 #[test]
 fn who_comes_while_there_is_no_time_is_let_in_later() {
     let mut now = start();

@@ -95,7 +95,7 @@ impl Seal {
 
 impl Keyed {
     fn new(psk: Psk, mut seed: Seed) -> Self {
-        let nonce = nonce(&mut seed, 0);
+        let nonce = nonce(|| seed.next(), 0);
         let left = psk.key_rotation.unwrap_or(u32::MAX).max(1);
         // Random, and far from its wrap: below 2^31.
         let sequence = (seed.next() >> 33) as u32;
@@ -104,18 +104,29 @@ impl Keyed {
     }
 
     fn rotate(&mut self) {
-        self.nonce = nonce(&mut self.seed, self.nonce);
+        self.nonce = nonce(|| self.seed.next(), self.nonce);
         self.key = None;
         self.left = self.psk.key_rotation.unwrap_or(u32::MAX).max(1);
     }
 }
 
 /// Another nonce than the last one, and not 0 (TR-06-2).
-fn nonce(seed: &mut Seed, last: u32) -> u32 {
+fn nonce(mut draw: impl FnMut() -> u64, last: u32) -> u32 {
     loop {
-        let nonce = (seed.next() >> 32) as u32;
+        let nonce = (draw() >> 32) as u32;
         if nonce != 0 && nonce != last {
             return nonce;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nonce;
+
+    #[test]
+    fn a_nonce_is_neither_0_nor_the_last_one() {
+        let mut drawn = [0x1234_5678, 7 << 32, 9 << 32].into_iter();
+        assert_eq!(nonce(|| drawn.next().expect("the third one will do"), 7), 9);
     }
 }
