@@ -68,7 +68,6 @@ impl Shown {
         let (queue, pieces) = mpsc::channel();
         let counts = Arc::<Counts>::default();
         let (draws, counted) = (target.is_some(), counts.clone());
-        // The table gives way to lines on the same terminal only.
         let screen = target.map(Screen::new);
         let work = move || show(&pieces, out, screen, &counted);
         std::thread::Builder::new().name("shown".to_owned()).spawn(work)?;
@@ -124,30 +123,35 @@ fn show(pieces: &Receiver<Piece>, mut out: impl Write, mut screen: Option<Screen
     let terminal = io::stderr().is_terminal();
     for piece in pieces {
         counts.waiting.fetch_sub(1, Ordering::Relaxed);
-        match (piece, &mut screen) {
-            (Piece::Line(line), screen) => {
-                if let Some(screen) = screen.as_mut().filter(|_| terminal) {
-                    let _ = screen.clear();
-                }
-                let _ = out.write_all(&line);
-                let _ = out.flush();
-            }
-            (Piece::Table(text), Some(screen)) => {
+        // The table gives way to lines on the same terminal only, and stands below them then.
+        let beside = screen.as_mut().filter(|_| terminal);
+        match piece {
+            Piece::Line(line) => write(&mut out, beside, &line),
+            Piece::Table(text) => screen.as_mut().into_iter().for_each(|screen| {
                 let _ = screen.draw(&text);
-            }
-            (Piece::Keep, Some(screen)) => screen.keep(),
-            (Piece::Table(_) | Piece::Keep, None) => {}
-            (Piece::Through(through), _) => {
+            }),
+            Piece::Keep => screen.as_mut().into_iter().for_each(Screen::keep),
+            Piece::Through(through) => {
                 let _ = through.send(());
             }
         }
         let left_out = counts.dropped.swap(0, Ordering::Relaxed);
         if left_out > 0 {
-            if let Some(screen) = screen.as_mut().filter(|_| terminal) {
-                let _ = screen.clear();
-            }
-            let _ = writeln!(out, "… {left_out} lines left out, which nobody took");
+            let line = format!("… {left_out} lines left out, which nobody took\n");
+            write(&mut out, screen.as_mut().filter(|_| terminal), line.as_bytes());
         }
+    }
+}
+
+/// Writes a line above what the screen shows.
+fn write(out: &mut impl Write, mut screen: Option<&mut Screen>, line: &[u8]) {
+    if let Some(screen) = &mut screen {
+        let _ = screen.clear();
+    }
+    let _ = out.write_all(line);
+    let _ = out.flush();
+    if let Some(screen) = screen {
+        let _ = screen.again();
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, presets};
+use rustix::termios::tcgetwinsize;
 
 /// Where it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +23,24 @@ impl Target {
             Self::Stderr => io::stderr().is_terminal(),
         }
     }
+
+    /// Columns and rows there are now; no end of them where that is not known.
+    fn size(self) -> (usize, usize) {
+        let size = match self {
+            Self::Stdout => tcgetwinsize(io::stdout()),
+            Self::Stderr => tcgetwinsize(io::stderr()),
+        };
+        let known = |of: u16| if of == 0 { usize::MAX } else { of.into() };
+        size.map_or((usize::MAX, usize::MAX), |size| (known(size.ws_col), known(size.ws_row)))
+    }
 }
 
 /// Text that is replaced by the next one.
 #[derive(Debug)]
 pub struct Screen {
     target: Target,
+    /// What was shown last.
+    text: String,
     /// Lines of what is there now.
     drawn: usize,
 }
@@ -36,16 +49,27 @@ impl Screen {
     /// Nothing is shown yet.
     #[must_use]
     pub fn new(target: Target) -> Self {
-        Self { target, drawn: 0 }
+        Self { target, text: String::new(), drawn: 0 }
     }
 
-    /// Shows `text` instead of what was shown before.
+    /// Shows `text` instead of what was shown before, as much of it as the terminal has room for: what is longer would
+    /// scroll, and could not be drawn over any more.
     ///
     /// # Errors
     /// The system's, when it cannot be written.
     pub fn draw(&mut self, text: &str) -> io::Result<()> {
-        let text = format!("{}{text}\n", self.erased());
-        self.drawn = text.lines().count();
+        text.clone_into(&mut self.text);
+        self.again()
+    }
+
+    /// Shows once more what was taken away.
+    ///
+    /// # Errors
+    /// The system's, when it cannot be written.
+    pub fn again(&mut self) -> io::Result<()> {
+        let fitting = fitting(&self.text, self.target.size());
+        let text = self.erased() + &fitting;
+        self.drawn = fitting.lines().count();
         self.write(&text)
     }
 
@@ -61,7 +85,7 @@ impl Screen {
 
     /// Leaves what is shown where it is: what comes next goes below.
     pub fn keep(&mut self) {
-        self.drawn = 0;
+        (self.text, self.drawn) = (String::new(), 0);
     }
 
     /// Up over what was drawn, and clear to the end of the screen.
@@ -79,6 +103,18 @@ impl Screen {
             Target::Stderr => to(io::stderr().lock(), text),
         }
     }
+}
+
+/// Lines of `text` that are cut where a terminal of so many columns and rows ends; the cursor stands below them.
+fn fitting(text: &str, (columns, rows): (usize, usize)) -> String {
+    let cut = |line: &str| match line.char_indices().nth(columns) {
+        Some(_) => line.chars().take(columns - 1).chain("…\n".chars()).collect(),
+        None => format!("{line}\n"),
+    };
+    let room = rows.saturating_sub(1).max(1);
+    let more = text.lines().count() > room;
+    let whole = text.lines().take(if more { room - 1 } else { room });
+    whole.map(cut).chain(more.then(|| "…\n".to_owned())).collect()
 }
 
 /// One link of a sender.
@@ -131,7 +167,8 @@ pub fn table<const N: usize>(
     texts: usize,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    // A line for each row, so that many fit on a terminal.
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
     table.set_header(heads);
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(texts) {

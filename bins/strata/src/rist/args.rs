@@ -450,6 +450,8 @@ mod tests {
             let send = Line::try_parse_from(line.split(' ')).unwrap().send;
             assert_eq!((send.verbosity(), send.interval().unwrap()), (Some(expected), None), "{line}");
         }
+        let unsaid = Line::parse_from(line.replace("-S 0 ", "").split(' ')).send;
+        assert_eq!(unsaid.interval().unwrap(), Some(Duration::from_secs(1)));
         let often = Line::parse_from(line.replace("-S 0", "-S 250").split(' ')).send;
         assert_eq!(often.interval().unwrap(), Some(Duration::from_millis(250)));
         let never = Line::parse_from(format!("{line} --stats -").split(' ')).send;

@@ -110,3 +110,33 @@ fn failure(flag: &str, error: &NetError) -> Failure {
         _ => Failure::Open(format!("{flag}: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// At the start, and then every second: also after it was held up, as what was missed is no news any more.
+    #[tokio::test(start_paused = true)]
+    async fn reports_are_due_once_per_second() {
+        let start = Instant::now();
+        let mut reports = Reports::every(Some(SECOND));
+        for seconds in 0..5 {
+            reports.due().await;
+            assert_eq!(start.elapsed(), SECOND * seconds);
+        }
+        tokio::time::advance(SECOND * 7 / 2).await;
+        for halves in [15, 17, 19] {
+            reports.due().await;
+            assert_eq!(start.elapsed(), SECOND * halves / 2);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_reports_are_never_due() {
+        let mut reports = Reports::every(None);
+        assert!(!reports.wanted());
+        assert!(tokio::time::timeout(SECOND * 3600, reports.due()).await.is_err());
+    }
+}

@@ -20,11 +20,11 @@ pub(super) fn senders(
     streams.map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// A sender's links, and a line about the stream.
+/// A sender's links, and two lines about the stream.
 fn sender(uptime: Duration, stats: &BondStats) -> String {
     let rows = stats.links.iter().map(|link| row(link).cells());
     format!(
-        "{}\n{:>4} s  in {}, {} resent of {} asked for, {} discarded, {} waiting ({:.0} ms), capacity {}",
+        "{}\n{:>4} s  in {}, {} resent of {} asked for, {} discarded\n        {} waiting ({:.0} ms), capacity {}",
         table(LinkRow::HEADS, rows, 2),
         uptime.as_secs(),
         megabytes(stats.payload_bytes),
@@ -76,7 +76,7 @@ pub(super) fn receiver(
         ]
     });
     format!(
-        "{}\n{:>4} s  out {}, {} recovered, {} by FEC, {} lost, {} too late, {} twice, {} waiting, latency {} ms",
+        "{}\n{:>4} s  out {}, {} recovered, {} by FEC, {} lost, {} too late\n        {} twice, {} waiting, latency {} ms",
         table(["port", "packets", "rate", "RTT", "received"], rows, 1),
         uptime.as_secs(),
         megabytes(stats.delivered_bytes),

@@ -6,6 +6,8 @@
 mod librist;
 mod program;
 mod readme;
+mod terminal;
+mod threads;
 mod wire;
 
 #[path = "../common/mod.rs"]

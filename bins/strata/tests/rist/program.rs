@@ -76,6 +76,10 @@ impl Program {
         std::mem::take(&mut self.last)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
     pub(crate) fn addr(&self, pointer: &str) -> SocketAddr {
         self.last.pointer(pointer).unwrap().as_str().unwrap().parse().unwrap()
     }
