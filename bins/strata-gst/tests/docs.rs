@@ -4,12 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 const README: &str = include_str!("../README.md");
+/// Where statistics have their names.
+const STATISTICS: &str = include_str!("../../strata/README.md");
 
 /// A directory with nothing but the plugin in it, and a registry of its own.
 struct Installed {
@@ -152,6 +158,127 @@ fn tools_know_the_elements() {
         }
         let marked = section.split("| signal `").skip(1).filter_map(|rest| rest.split([' ', '`']).next());
         assert_eq!(signals(&shown), marked.collect(), "{element}");
+    }
+}
+
+/// Length of a picture of the first example, and of its luma: 640 × 360, I420.
+const LUMA: usize = 640 * 360;
+const PICTURE: usize = LUMA * 3 / 2;
+/// What the first example sends.
+const PICTURES: usize = 150;
+
+/// The same example, which puts its pictures into a pipe too.
+fn with_pictures(example: &str, path: &str) -> String {
+    let sink = "! fakevideosink";
+    assert_eq!(example.matches(sink).count(), 1, "{example}");
+    let both = format!(
+        "! tee name=shown ! queue {sink} shown. ! queue ! videoconvert ! video/x-raw,format=I420 ! filesink location={path}"
+    );
+    example.replace(sink, &both)
+}
+
+/// Reads pictures to the end: each is GStreamer's test picture, whose bars get darker from left to right. How many they are.
+fn pictures(path: &Path) -> usize {
+    let mut pipe = File::open(path).unwrap();
+    let (mut picture, mut count) = (vec![0; PICTURE], 0);
+    loop {
+        let mut len = 0;
+        while len < PICTURE {
+            match pipe.read(&mut picture[len..]).unwrap() {
+                0 if len == 0 => return count,
+                0 => panic!("a picture of {len} bytes"),
+                more => len += more,
+            }
+        }
+        // In the middle of each bar, in a line of the upper half.
+        let bars: Vec<_> = (0..7).map(|bar| picture[640 * 100 + 640 * (2 * bar + 1) / 14]).collect();
+        assert!(bars.is_sorted_by(|left, right| left > right) && bars[0] > 150 && bars[6] < 60, "{bars:?}");
+        count += 1;
+    }
+}
+
+/// A picture over two links: the receiver decodes what was sent.
+#[test]
+fn the_first_examples_show_a_picture() {
+    let installed = Installed::new();
+    let examples = examples();
+    let [sends, receives] = examples[..2] else { unreachable!("two") };
+    let pipe = installed.dir.path().join("pictures");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let reading = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || pictures(&pipe)
+    });
+    let receiver = launch(&installed, &with_pictures(receives, "pictures"));
+    finish(sends, launch(&installed, sends));
+    interrupt(&receiver.0);
+    finish(receives, receiver);
+    let count = reading.join().unwrap();
+    // The receiver is interrupted before it has put out the last 300 ms, and a machine that stands still for longer loses more.
+    assert!((1..=PICTURES).contains(&count), "{count} pictures");
+}
+
+/// Names of fields in a structure that GStreamer's launcher shows, of structures within it too.
+fn fields(shown: &str) -> BTreeSet<String> {
+    let plain = shown.replace('\\', "");
+    let typed = plain.split("=(").map(|before| before.rsplit([' ', '"']).next().unwrap_or_default());
+    // Behind the last one there is no name.
+    typed.take(plain.matches("=(").count()).map(str::to_owned).collect()
+}
+
+/// Names in the tables of the statistics of `strata rist`, of a sender and of a receiver.
+fn statistics() -> [BTreeSet<&'static str>; 2] {
+    let (_, section) = STATISTICS.split_once("\n## Statistics").unwrap();
+    let (of_sender, of_receiver) = section.split_once("| of a receiver | |").unwrap();
+    let of_receiver = of_receiver.split("\n## ").next().unwrap();
+    let tunnel = of_sender.lines().find(|row| row.starts_with("| `tunnel`"));
+    let names = |table: &'static str, more: Option<&'static str>| {
+        let rows = table.lines().filter(|line| line.starts_with("| `")).chain(more);
+        let names = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+        let names = names.map(|name| name.trim_end_matches("[]"));
+        // `cap` is a parameter.
+        let is_field = |name: &&str| {
+            *name != "cap" && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
+        names.filter(is_field).chain(["role", "latency_ms"]).collect::<BTreeSet<_>>()
+    };
+    [names(of_sender, None), names(of_receiver, tunnel)]
+}
+
+/// Every field of the statistics that the READMEs name is there, and every one that is there is named.
+#[test]
+fn statistics_are_as_they_are_documented() {
+    let installed = Installed::new();
+    let [mut of_sink, mut of_source] = statistics();
+    let section = README.split("| message `strata-stats` |").nth(1).unwrap().lines().next().unwrap();
+    let (own, without) = section.split_once("It has no").unwrap();
+    let named = |text: &'static str| text.split('`').skip(1).step_by(2);
+    of_sink.extend(named(own).filter(|name| !name.contains(' ') && *name != "bitrate"));
+    named(without).for_each(|name| assert!(of_sink.remove(name), "{name}"));
+    for name in named(README.split("The source's has no").nth(1).unwrap().lines().next().unwrap()) {
+        assert!(of_source.remove(name), "{name}");
+    }
+    let receives = "gst-launch-1.0 -m stratasrc stats-interval=50 uri=rist://@127.0.0.1:6010 ! fakesink";
+    // By an interface, and by one that there is not.
+    let sends = "gst-launch-1.0 -m videotestsrc is-live=true ! x264enc tune=zerolatency ! mpegtsmux ! stratasink \
+                 stats-interval=50 \"uri=rist://127.0.0.1:6010?interface=lo,rist://127.0.0.1:6010?interface=nosuchif0\"";
+    let mut receiver = launch(&installed, receives);
+    let mut sender = launch(&installed, sends);
+    // They have all fields when the stream is known at both ends.
+    let sides =
+        [(&mut sender.1, of_sink, ["error"; 3]), (&mut receiver.1, of_source, ["ssrc", "idle_ms", "rtt_ms"])];
+    for (said, expected, last) in sides {
+        let (mut line, mut found) = (String::new(), BTreeSet::new());
+        while !last.iter().all(|name| found.contains(*name)) {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "{found:?}, without {last:?}");
+            found = line.split_once("strata-stats,").map_or_else(BTreeSet::new, |(_, shown)| fields(shown));
+        }
+        assert!(found.iter().eq(expected.iter()), "{found:?} instead of {expected:?}");
+    }
+    for (example, program) in [(sends, sender), (receives, receiver)] {
+        interrupt(&program.0);
+        finish(example, program);
     }
 }
 
