@@ -31,6 +31,43 @@ fn little_that_is_sent_lowers_no_estimate() {
     }
 }
 
+/// 6 Mbit/s by a link of 4 show what it carries. Then little is sent for half a minute, in which that may have changed without
+/// anybody seeing it; then as much as before.
+#[test]
+fn an_estimate_is_sure_while_the_link_is_busy_and_less_so_the_longer_it_is_idle() {
+    for standard in [false, true] {
+        for seed in SEEDS {
+            let mut world = World::new(seed, &[Config::simple(4_000_000, MS * 40, 0.0)], 6_000_000, SECOND);
+            if standard {
+                world = world.standard(REORDER);
+            }
+            let confidence = |world: &World| world.sender.stats(world.now).links[0].capacity_confidence;
+            assert_eq!(confidence(&world), 0.0, "nothing is known");
+            for _ in 0..2 {
+                world.set_rate(6_000_000);
+                world.run(SECOND * 5);
+                let busy = confidence(&world);
+                assert!(busy > 0.9, "standard {standard}, seed {seed}: {busy}");
+                world.set_rate(300_000);
+                // What waits is sent still, and its queue is seen.
+                world.run(SECOND * 2);
+                let mut before = confidence(&world);
+                for _ in 0..30 {
+                    let now = confidence(world.run(SECOND));
+                    // To e⁻¹ in 10 s, as of when the sender last did something, which is not a tenth of a second ago.
+                    let expected = before * (-0.1f64).exp();
+                    assert!(
+                        (now / expected - 1.0).abs() < 0.01,
+                        "standard {standard}, seed {seed}: {before}, {now}"
+                    );
+                    before = now;
+                }
+                assert!(before < 0.06, "standard {standard}, seed {seed}: {before}");
+            }
+        }
+    }
+}
+
 /// From nothing known, each link of S4 soon carries what it is worth: of 15.5 Mbit/s by 18, within a fifth.
 #[test]
 fn links_share_by_what_they_carry_within_3_s() {
