@@ -11,6 +11,7 @@ mod process;
 mod secret;
 mod session;
 mod stream;
+mod updates;
 
 use std::time::Duration;
 
