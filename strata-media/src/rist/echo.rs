@@ -75,8 +75,7 @@ impl Echo {
 
     /// Takes an answer; `None` when it answers no request, or one of long ago.
     pub(super) fn answer(&mut self, now: Instant, stamp: u64, processing_us: u32) -> Option<Sample> {
-        let slot = self.outstanding.iter_mut().find(|slot| slot.is_some_and(|(s, _)| s == stamp))?;
-        let (_, sent_at) = slot.take()?;
+        let sent_at = self.take(stamp)?;
         let elapsed = now.saturating_duration_since(sent_at);
         if elapsed > LONGEST {
             return None;
@@ -85,6 +84,17 @@ impl Echo {
         self.smooth(rtt);
         self.answered = self.answered.max(Some(sent_at));
         Some(Sample { sent_at, rtt })
+    }
+
+    /// Takes an answer that has waited here to be read: there was one, and it tells no round trip.
+    pub(super) fn answer_read_late(&mut self, stamp: u64) {
+        self.answered = self.answered.max(self.take(stamp));
+    }
+
+    /// When the request of this stamp was sent, if it has no answer yet.
+    fn take(&mut self, stamp: u64) -> Option<Instant> {
+        let slot = self.outstanding.iter_mut().find(|slot| slot.is_some_and(|(s, _)| s == stamp))?;
+        slot.take().map(|(_, sent_at)| sent_at)
     }
 
     /// Takes a round-trip time measured otherwise, by the reports (RFC 3550, 6.4.1).
@@ -118,6 +128,10 @@ mod tests {
             echo.request(now);
         }
         assert_eq!(echo.answer(later, old, 0), None);
+        let late = echo.request(later);
+        echo.answer_read_late(late);
+        assert_eq!((echo.unanswered(), echo.answer(later, late, 0)), (None, None));
+        assert_eq!(echo.srtt(), Some(Duration::from_millis(20)));
         for (age, counts) in [(LONGEST, true), (LONGEST + Duration::from_millis(1), false)] {
             let stamp = echo.request(later);
             assert_eq!(echo.answer(later + age, stamp, 0).is_some(), counts);

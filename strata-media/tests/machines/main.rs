@@ -12,6 +12,7 @@ mod estimates;
 mod fast;
 mod fec;
 mod frames;
+mod held_up;
 mod links;
 mod long_sequence;
 mod overload;

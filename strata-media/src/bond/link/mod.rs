@@ -456,9 +456,14 @@ impl Link {
     /// It is asked seldom how it is, or no longer: what was not asked then is no silence.
     pub(super) fn rest(&mut self, now: Instant, rests: bool) {
         if self.liveness.rests && !rests {
-            self.liveness.roused = now;
+            self.rouse(now);
         }
         self.liveness.rests = rests;
+    }
+
+    /// Whoever runs it stood still, and it was not asked meanwhile.
+    pub(super) fn rouse(&mut self, now: Instant) {
+        self.liveness.roused = now;
     }
 
     /// RTCP came in by it.

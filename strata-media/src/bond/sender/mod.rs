@@ -214,6 +214,12 @@ impl Sender {
     /// Takes what happened. Then [`Sender::poll_output`] until it gives a timeout.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
+        // Nobody is judged by what was not read meanwhile: first it is.
+        if self.now >= self.next_tick + STOOD_STILL {
+            self.next_tick = self.now + TICK;
+            self.flow.stood_still(self.next_tick);
+            self.links.iter_mut().for_each(|link| link.rouse(self.now));
+        }
         match input {
             Input::Payload(payload) => {
                 self.first_payload.get_or_insert(now);
@@ -256,10 +262,7 @@ impl Sender {
             }
         }
         self.drain_flow();
-        if self.now >= self.next_tick + STOOD_STILL {
-            // Nobody is judged by what was not read meanwhile: first it is.
-            self.next_tick = self.now + TICK;
-        } else if self.now >= self.next_tick {
+        if self.now >= self.next_tick {
             self.tick();
         }
         self.dispatch();

@@ -75,6 +75,11 @@ impl Sender {
         }
     }
 
+    /// Whoever runs the machine stood still: what is read until then may have waited for it, and tells no round trip.
+    pub(crate) fn stood_still(&mut self, until: Instant) {
+        self.read_late = until;
+    }
+
     /// When the oldest echo request on a path was sent that has no answer, nor has one after it.
     pub(crate) fn unanswered(&self, path: usize) -> Option<Instant> {
         self.paths.get(path)?.echo.unanswered()

@@ -224,6 +224,8 @@ pub struct Sender {
     counters: SenderCounters,
     keyframes: Heard,
     requests: Requests,
+    /// What comes before that may have waited here.
+    read_late: Instant,
     /// What is left of the share of RTCP.
     share: Share,
     /// Memory that is used again.
@@ -249,6 +251,7 @@ impl Sender {
             counters: SenderCounters::default(),
             keyframes: Heard::new(config.keyframes),
             requests: Requests::default(),
+            read_late: now,
             share: Share::default(),
             writer: Writer::lasting(),
             spare: Vec::new(),
@@ -603,7 +606,9 @@ impl Sender {
                 Packet::EchoRequest { timestamp, padding, .. } => self.answer(now, path, timestamp, padding),
                 Packet::EchoResponse { timestamp, processing_us, .. } => {
                     let state = &mut self.paths[path];
-                    if let Some(sample) = state.echo.answer(now, timestamp, processing_us) {
+                    if now < self.read_late {
+                        state.echo.answer_read_late(timestamp);
+                    } else if let Some(sample) = state.echo.answer(now, timestamp, processing_us) {
                         state.echoes = true;
                         self.out.push_back(Output::Echo { path, sent_at: sample.sent_at, rtt: sample.rtt });
                     }
@@ -638,7 +643,11 @@ impl Sender {
     fn round_trip(&mut self, now: Instant, path: usize, block: &ReportBlock) {
         let ntp = self.ntp(now);
         let state = &mut self.paths[path];
-        if state.echoes || block.last_report == 0 || rtp::stream(block.ssrc) != self.ssrc {
+        if now < self.read_late
+            || state.echoes
+            || block.last_report == 0
+            || rtp::stream(block.ssrc) != self.ssrc
+        {
             return;
         }
         let units = ((ntp >> 16) as u32).wrapping_sub(block.delay).wrapping_sub(block.last_report);

@@ -330,6 +330,15 @@ impl World {
         }
     }
 
+    /// Gives so many payloads at once, beside those of the stream.
+    pub(crate) fn give_at_once(&mut self, payloads: u64) {
+        for _ in 0..payloads {
+            let now = self.now;
+            self.streams[0].give(now);
+            self.poll_sender(0);
+        }
+    }
+
     /// Changes a link in both directions from now on.
     pub(crate) fn configure(&mut self, link: usize, config: &Config) {
         self.links[link].0.configure(self.now, config.clone());
