@@ -36,14 +36,22 @@ pub struct BondStats {
     /// How often the receiver asked for a keyframe: Strata's does so, when it is told, of a sender with
     /// [`BondConfig::keyframes`](super::BondConfig::keyframes).
     pub keyframe_requests: u64,
-    /// RTCP datagrams that were not understood.
+    /// RTCP datagrams that came, of whatever kind.
+    pub rtcp_datagrams: u64,
+    /// Those of them that were not understood.
     pub rejected_datagrams: u64,
     /// Requests that named another stream.
     pub foreign_requests: u64,
     /// Echo requests that came too soon after others to be answered.
     pub throttled_echoes: u64,
+    /// Answers to echo requests that were not made, or long ago.
+    pub unknown_echoes: u64,
     /// Packets told to have arrived that were never sent, or are of another stream.
     pub unknown_arrivals: u64,
+    /// Round trips told by reports that are not believed: none of the last sender reports on that link is the one they name.
+    pub unknown_reports: u64,
+    /// Feedback of peers that have not shown that anything reaches them; not taken.
+    pub unproven_feedback: u64,
     /// Every link, in the order of the configuration.
     pub links: Vec<LinkStats>,
 }

@@ -9,7 +9,7 @@ const OUTSTANDING: usize = 32;
 
 /// An answer that comes later than this tells of a path that is of no use, or was held back on purpose: buffers of mobile networks
 /// hold seconds, and a latency is seldom longer.
-const LONGEST: Duration = Duration::from_secs(5);
+pub(super) const LONGEST: Duration = Duration::from_secs(5);
 
 /// A round trip is as long as those before it when it differs by less than this part of them (one n-th): what is
 /// smoothed by an eighth follows anyway.
@@ -86,9 +86,11 @@ impl Echo {
         Some(Sample { sent_at, rtt })
     }
 
-    /// Takes an answer that has waited here to be read: there was one, and it tells no round trip.
-    pub(super) fn answer_read_late(&mut self, stamp: u64) {
-        self.answered = self.answered.max(self.take(stamp));
+    /// Takes an answer that has waited here to be read: there was one, and it tells no round trip. Whether it was asked for.
+    pub(super) fn answer_read_late(&mut self, stamp: u64) -> bool {
+        let sent_at = self.take(stamp);
+        self.answered = self.answered.max(sent_at);
+        sent_at.is_some()
     }
 
     /// When the request of this stamp was sent, if it has no answer yet.
@@ -129,7 +131,7 @@ mod tests {
         }
         assert_eq!(echo.answer(later, old, 0), None);
         let late = echo.request(later);
-        echo.answer_read_late(late);
+        assert!(echo.answer_read_late(late) && !echo.answer_read_late(late));
         assert_eq!((echo.unanswered(), echo.answer(later, late, 0)), (None, None));
         assert_eq!(echo.srtt(), Some(Duration::from_millis(20)));
         for (age, counts) in [(LONGEST, true), (LONGEST + Duration::from_millis(1), false)] {

@@ -33,6 +33,7 @@ mod peers;
 pub mod psk;
 pub mod receiver;
 mod repairs;
+mod reports;
 pub mod rtcp;
 pub mod rtp;
 pub(crate) mod seed;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::echo::Echo;
+use super::reports::Reports;
 use super::sender::REPORT_INTERVAL;
 use super::taker::Taker;
 
@@ -46,6 +47,10 @@ pub(super) struct Path {
     pub(super) echo: Echo,
     /// Whether echo requests are answered; if not, the reports must do.
     pub(super) echoes: bool,
+    /// Whether the peer has told of an echo request, or of a report, that was sent to it: it is where it says.
+    pub(super) proven: bool,
+    /// The reports that were sent on it.
+    pub(super) told: Reports,
     pub(super) next_report: Instant,
     pub(super) reports: u32,
     pub(super) feedback: Option<Feedback>,
@@ -76,6 +81,8 @@ impl Path {
             open: true,
             echo: Echo::new(seed),
             echoes: false,
+            proven: false,
+            told: Reports::default(),
             next_report: now,
             reports: 0,
             feedback: None,

@@ -16,7 +16,9 @@ pub struct SenderCounters {
     pub requested: u64,
     /// Requests not served: unknown, too old, too soon, too often, or over the allowance.
     pub refused: u64,
-    /// RTCP datagrams that were not understood.
+    /// RTCP datagrams that came, of whatever kind.
+    pub rtcp_datagrams: u64,
+    /// Those of them that were not understood.
     pub rejected: u64,
     /// Requests for a keyframe, of a receiver that has answered an echo request; at most two and a half in a second.
     pub keyframe_requests: u64,
@@ -24,8 +26,14 @@ pub struct SenderCounters {
     pub foreign_requests: u64,
     /// Echo requests that came too soon after others to be answered.
     pub throttled_echoes: u64,
+    /// Answers to echo requests that were not made, or long ago.
+    pub unknown_echoes: u64,
     /// Packets told to have arrived that were never sent, or are of another stream.
     pub unknown_arrivals: u64,
+    /// Round trips told by reports that are not believed: none of the last sender reports on that path is the one they name.
+    pub unknown_reports: u64,
+    /// Feedback of peers that have not shown that anything reaches them; not taken.
+    pub unproven_feedback: u64,
 }
 
 /// Statistics of a [receiver](super), since its start.

@@ -6,8 +6,10 @@
 mod any;
 mod crowds;
 mod feedback;
+mod floods;
 mod memory;
 mod operations;
+mod reports;
 mod strays;
 mod tunnels;
 

@@ -49,10 +49,14 @@ pub(super) struct SenderLine {
     /// What the source should make.
     #[serde(skip_serializing_if = "Option::is_none")]
     target_bps: Option<u64>,
+    rtcp_datagrams: u64,
     rejected_datagrams: u64,
     foreign_requests: u64,
     throttled_echoes: u64,
+    unknown_echoes: u64,
     unknown_arrivals: u64,
+    unknown_reports: u64,
+    unproven_feedback: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnel: Option<TunnelLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +161,7 @@ struct TunnelLine {
     unencrypted: u64,
     unauthenticated: u64,
     throttled: u64,
+    replayed: u64,
     crowded: u64,
 }
 
@@ -188,10 +193,14 @@ impl SenderLine {
             pending_ms: stats.pending_ms,
             capacity_bps: stats.capacity_bps,
             target_bps,
+            rtcp_datagrams: stats.rtcp_datagrams,
             rejected_datagrams: stats.rejected_datagrams,
             foreign_requests: stats.foreign_requests,
             throttled_echoes: stats.throttled_echoes,
+            unknown_echoes: stats.unknown_echoes,
             unknown_arrivals: stats.unknown_arrivals,
+            unknown_reports: stats.unknown_reports,
+            unproven_feedback: stats.unproven_feedback,
             tunnel: tunnel.map(TunnelLine::new),
             group: group.map(GroupLine::new),
             links: config
@@ -313,6 +322,7 @@ impl TunnelLine {
             unencrypted: counters.unencrypted,
             unauthenticated: counters.unauthenticated,
             throttled: counters.throttled,
+            replayed: counters.replayed,
             crowded: counters.crowded,
         }
     }

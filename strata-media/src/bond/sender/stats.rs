@@ -41,10 +41,14 @@ impl Sender {
             pending_ms: self.scheduler.wait(now).as_secs_f64() * 1e3,
             capacity_bps: usable.iter().map(|&link| self.links[link].carried_bps() as u64).sum(),
             keyframe_requests: flow.keyframe_requests,
+            rtcp_datagrams: flow.rtcp_datagrams,
             rejected_datagrams: flow.rejected,
             foreign_requests: flow.foreign_requests,
             throttled_echoes: flow.throttled_echoes,
+            unknown_echoes: flow.unknown_echoes,
             unknown_arrivals: flow.unknown_arrivals,
+            unknown_reports: flow.unknown_reports,
+            unproven_feedback: flow.unproven_feedback,
             links: (0..self.links.len())
                 .filter(|&index| !self.removed[index])
                 .map(|index| self.link_stats(index))

@@ -133,7 +133,8 @@ impl Sender {
         entry.asked = true;
         self.allowance -= len;
         let (created, urgent) = (entry.created, entry.sends >= URGENT_SENDS);
-        if let Some(path) = path.filter(|_| lost) {
+        // Who has not shown that anything reaches it may ask, and tells nothing of a path.
+        if let Some(path) = path.filter(|_| lost && self.paths[by].proven) {
             self.out.push_back(Output::Lost { path, sent_at, len });
         }
         self.out.push_back(Output::Send { number, created, len, repeat: true, urgent });

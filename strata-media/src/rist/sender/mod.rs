@@ -5,6 +5,7 @@
 //! now or later. [`crate::bond`] is such a caller.
 
 mod early;
+mod proof;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,9 +18,7 @@ use super::keyframe::Heard;
 use super::media::Media;
 pub(crate) use super::path::REST_INTERVAL;
 use super::path::{Feedback, Path, Question};
-use super::rtcp::{
-    Arrival, Arrivals, Compound, Losses, Packet, RELAYED, RESTS, ReportBlock, TAKES_FEEDBACK, Writer,
-};
+use super::rtcp::{Arrival, Arrivals, Compound, Losses, Packet, RELAYED, RESTS, TAKES_FEEDBACK, Writer};
 use super::rtp::{self, CLOCK_HZ, Header, RETRANSMISSION_BIT};
 use super::seed::Seed;
 use super::sequence::{Sequence, extend, extend_timestamp};
@@ -212,6 +211,8 @@ pub struct Sender {
     epoch: Instant,
     ssrc: u32,
     first_timestamp: u32,
+    /// Where its time starts, in 1/2^32 s: who can name one of its times has seen it.
+    origin: u64,
     history: History,
     paths: Vec<Path>,
     /// For further paths.
@@ -244,6 +245,7 @@ impl Sender {
             first_timestamp: seed.next() as u32,
             history: History::new(seed.next() as u16),
             paths: (0..config.paths).map(|_| Path::new(now, seed.next())).collect(),
+            origin: seed.next(),
             seed,
             epoch: now,
             allowance: MIN_ALLOWANCE,
@@ -485,11 +487,12 @@ impl Sender {
         self.first_timestamp.wrapping_add(ticks as u32)
     }
 
-    /// Time since the start, in 1/2^32 s: what sender reports carry, from a clock that is not set (RFC 3550, 4).
+    /// Time since the origin, in 1/2^32 s: what sender reports carry, from a clock that is not set (RFC 3550, 4).
     fn ntp(&self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.epoch);
-        // Not 0 at the start: 0 means that there is no time.
-        ((elapsed.as_secs() + 1) << 32) | ((u64::from(elapsed.subsec_nanos()) << 32) / 1_000_000_000)
+        let units = (elapsed.as_secs() << 32) | ((u64::from(elapsed.subsec_nanos()) << 32) / 1_000_000_000);
+        // Receivers take 0 to mean that there is no time.
+        Some(self.origin.wrapping_add(units)).filter(|ntp| ntp << 16 >> 32 != 0).unwrap_or(1 << 16)
     }
 
     fn push(&mut self, now: Instant, payload: Bytes) {
@@ -560,6 +563,7 @@ impl Sender {
             if brief && path.reports % FULL_EVERY != 0 {
                 writer.receiver_report(self.ssrc, None);
             } else {
+                path.told.report(now, ntp);
                 let (packets, bytes) = (self.counters.packets as u32, self.counters.bytes as u32);
                 writer.sender_report(self.ssrc, ntp, timestamp, packets, bytes);
             }
@@ -588,6 +592,7 @@ impl Sender {
         if !self.paths.get(path).is_some_and(|path| path.open) {
             return Ok(());
         }
+        self.counters.rtcp_datagrams += 1;
         let compound = Compound::parse(data)?;
         self.out.push_back(Output::Heard { path });
         let (mut entries, mut numbers) = (MAX_ENTRIES, MAX_NUMBERS);
@@ -607,12 +612,19 @@ impl Sender {
                 Packet::EchoResponse { timestamp, processing_us, .. } => {
                     let state = &mut self.paths[path];
                     if now < self.read_late {
-                        state.echo.answer_read_late(timestamp);
-                    } else if let Some(sample) = state.echo.answer(now, timestamp, processing_us) {
-                        state.echoes = true;
-                        self.out.push_back(Output::Echo { path, sent_at: sample.sent_at, rtt: sample.rtt });
+                        let known = state.echo.answer_read_late(timestamp);
+                        state.proven |= known;
+                        self.counters.unknown_echoes += u64::from(!known);
+                        continue;
                     }
+                    let Some(sample) = state.echo.answer(now, timestamp, processing_us) else {
+                        self.counters.unknown_echoes += 1;
+                        continue;
+                    };
+                    (state.echoes, state.proven) = (true, true);
+                    self.out.push_back(Output::Echo { path, sent_at: sample.sent_at, rtt: sample.rtt });
                 }
+                Packet::Feedback { .. } if !self.paths[path].proven => self.counters.unproven_feedback += 1,
                 Packet::Feedback { ssrc, arrivals, timestamp } => {
                     self.feedback(now, path, relayed, ssrc, arrivals, timestamp);
                 }
@@ -621,7 +633,7 @@ impl Sender {
                     self.paths[path].taker.announce(ssrc, capabilities);
                 }
                 Packet::PictureLoss { media_ssrc } if rtp::stream(media_ssrc) == self.ssrc => {
-                    let proven = self.paths[path].echoes;
+                    let proven = self.paths[path].proven;
                     self.counters.keyframe_requests += u64::from(self.keyframes.takes(now, proven));
                 }
                 // It does not name the stream, and who sends it may never have reported on one. What can be asked for
@@ -637,29 +649,6 @@ impl Sender {
             }
         }
         Ok(())
-    }
-
-    /// Round-trip time by the reports, for peers that do not echo (RFC 3550, 6.4.1).
-    fn round_trip(&mut self, now: Instant, path: usize, block: &ReportBlock) {
-        let ntp = self.ntp(now);
-        let state = &mut self.paths[path];
-        if now < self.read_late
-            || state.echoes
-            || block.last_report == 0
-            || rtp::stream(block.ssrc) != self.ssrc
-        {
-            return;
-        }
-        let units = ((ntp >> 16) as u32).wrapping_sub(block.delay).wrapping_sub(block.last_report);
-        // More than 10 s cannot be: a forged or broken block, or one from before a restart.
-        if units > 10 << 16 {
-            return;
-        }
-        let rtt = Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16);
-        state.echo.smooth(rtt);
-        let delay = Duration::from_nanos((u64::from(block.delay) * 1_000_000_000) >> 16);
-        let sent_at = now.checked_sub(rtt + delay).unwrap_or(self.epoch);
-        self.out.push_back(Output::Echo { path, sent_at, rtt });
     }
 
     fn answer(&mut self, now: Instant, path: usize, timestamp: u64, padding: &[u8]) {

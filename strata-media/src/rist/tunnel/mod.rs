@@ -16,13 +16,15 @@
 //!
 //! With a key, nothing in clear is taken. As encryption does not protect from changes, what is decrypted is taken only
 //! when it has the form of RTCP, or is the second packet of a source: noise does not pass. Nor does it change how a
-//! peer is answered, or say goodbye for it: a farewell has to tell something in JSON.
+//! peer is answered, or say goodbye for it: a farewell has to tell something in JSON. What came before, by nonce and number, is not
+//! taken again within a session.
 
 mod budget;
 mod client;
 mod host;
 mod listener;
 mod open;
+mod replay;
 mod seal;
 mod session;
 mod strangers;
@@ -129,6 +131,8 @@ pub struct Counters {
     pub unencrypted: u64,
     /// Datagrams with a new nonce that came too soon after others.
     pub throttled: u64,
+    /// Datagrams with a key that came before, or are so old that this is no longer known.
+    pub replayed: u64,
     /// Datagrams with RTP or RTCP of peers that have not shown a password where one is needed.
     pub unauthenticated: u64,
     /// Datagrams of peers there was no room for, and peers that made room for others.
@@ -145,6 +149,7 @@ impl std::ops::AddAssign for Counters {
             undecryptable,
             unencrypted,
             throttled,
+            replayed,
             unauthenticated,
             crowded,
         } = other;
@@ -155,6 +160,7 @@ impl std::ops::AddAssign for Counters {
         self.undecryptable += undecryptable;
         self.unencrypted += unencrypted;
         self.throttled += throttled;
+        self.replayed += replayed;
         self.unauthenticated += unauthenticated;
         self.crowded += crowded;
     }

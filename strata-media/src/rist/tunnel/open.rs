@@ -11,6 +11,7 @@ use super::super::psk::{AesType, Key};
 use super::super::rtcp::Compound;
 use super::super::rtp;
 use super::budget::Budget;
+use super::replay::{Gone, Window};
 use super::strangers::Stranger;
 use super::{ABOUT, Psk};
 
@@ -47,18 +48,21 @@ pub(super) enum Refusal {
     Undecryptable,
     Unencrypted,
     Throttled,
+    Replayed,
 }
 
 #[derive(Debug)]
 pub(super) struct Open {
     psk: Option<Psk>,
     /// The key that was last proven to be the peer's; then the one before it, or one that is not proven.
-    keys: [Option<Slot>; 2],
+    keys: [Option<Box<Slot>>; 2],
+    /// Nonces of keys that were proven, and are no longer there.
+    gone: Gone,
     budget: Budget,
     /// Sources whose packets are taken when they were encrypted, the latest first.
     sources: Vec<u32>,
-    /// The last packet of no known source, and the number of its datagram.
-    held: Option<(u32, u32, Bytes)>,
+    /// The last packet of no known source, and the nonce and number of its datagram.
+    held: Option<(u32, (u32, u32), Bytes)>,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ struct Slot {
     nonce: u32,
     aes_type: AesType,
     key: Key,
+    window: Window,
 }
 
 impl Open {
@@ -73,6 +78,7 @@ impl Open {
         Self {
             psk: psk.cloned(),
             keys: [None, None],
+            gone: Gone::default(),
             budget: Budget::of_strangers(now),
             sources: Vec::new(),
             held: None,
@@ -112,15 +118,22 @@ impl Open {
             _ if header.key_256 => AesType::Aes256,
             _ => AesType::Aes128,
         };
-        let index = self.key(now, nonce, aes_type, stranger)?;
+        let index = self.key(now, (nonce, sequence), aes_type, stranger)?;
         let slot = self.keys[index].as_ref().ok_or(Refusal::Undecryptable)?;
+        if !slot.window.is_fresh(sequence) {
+            return Err(Refusal::Replayed);
+        }
         slot.key.apply(header.version, sequence, &mut data[start..]).map_err(|_| Refusal::Undecryptable)?;
         let opened = plain(header.ether_type, data, start).map_err(|_| Refusal::Undecryptable)?;
         let (opened, certain) = match opened {
-            Opened::Rtp(port, data, _) => self.rtp(sequence, port, data)?,
+            Opened::Rtp(port, data, _) => self.rtp(index, (nonce, sequence), port, data)?,
             Opened::Rtcp(..) => (opened, true),
             _ => (opened, false),
         };
+        let told = matches!(opened, Opened::KeepAlive { of_strata: true } | Opened::Wish { told: true, .. });
+        if certain || told {
+            self.note(index, sequence);
+        }
         if !certain {
             return Ok((opened, None));
         }
@@ -131,9 +144,22 @@ impl Open {
         Ok((opened, Some((header.version, aes_type))))
     }
 
+    /// A number came for certain from the peer.
+    fn note(&mut self, index: usize, number: u32) {
+        if let Some(slot) = &mut self.keys[index] {
+            slot.window.note(number);
+        }
+    }
+
     /// RTP of a source that is known, or that comes for the second time: noise names another source each time, unless it
     /// is the same datagram again.
-    fn rtp(&mut self, number: u32, port: u16, data: Bytes) -> Result<(Opened, bool), Refusal> {
+    fn rtp(
+        &mut self,
+        index: usize,
+        number: (u32, u32),
+        port: u16,
+        data: Bytes,
+    ) -> Result<(Opened, bool), Refusal> {
         let (header, _) = rtp::Header::decode(&data).map_err(|_| Refusal::Undecryptable)?;
         let source = header.stream();
         if self.sources.contains(&source) {
@@ -144,7 +170,10 @@ impl Open {
                 self.held = Some((held, before, first));
                 Err(Refusal::Undecryptable)
             }
-            Some((held, _, first)) if held == source => {
+            Some((held, (nonce, before), first)) if held == source => {
+                if nonce == number.0 {
+                    self.note(index, before);
+                }
                 self.sources.truncate(MAX_SOURCES - 1);
                 self.sources.insert(0, source);
                 Ok((Opened::Rtp(port, data, Some(first)), true))
@@ -161,15 +190,19 @@ impl Open {
     fn key(
         &mut self,
         now: Instant,
-        nonce: u32,
+        (nonce, number): (u32, u32),
         aes_type: AesType,
         stranger: Option<&mut Stranger<'_>>,
     ) -> Result<usize, Refusal> {
-        let is = |slot: &Option<Slot>| {
+        let is = |slot: &Option<Box<Slot>>| {
             slot.as_ref().is_some_and(|slot| slot.nonce == nonce && slot.aes_type == aes_type)
         };
         if let Some(index) = self.keys.iter().position(is) {
             return Ok(index);
+        }
+        let window = self.gone.window(nonce);
+        if !window.is_fresh(number) {
+            return Err(Refusal::Replayed);
         }
         let known = self.keys[0].is_some();
         let may = stranger.filter(|_| !known).is_none_or(|stranger| stranger.may_derive(now, nonce));
@@ -177,7 +210,9 @@ impl Open {
             return Err(Refusal::Throttled);
         };
         let key = Key::derive(&psk.secret, nonce, aes_type).ok_or(Refusal::Undecryptable)?;
-        self.keys[1] = Some(Slot { nonce, aes_type, key });
+        if let Some(before) = self.keys[1].replace(Box::new(Slot { nonce, aes_type, key, window })) {
+            self.gone.note(before.nonce, before.window);
+        }
         Ok(1)
     }
 }

@@ -351,6 +351,7 @@ impl Session {
             Refusal::Undecryptable => &mut self.counters.undecryptable,
             Refusal::Unencrypted => &mut self.counters.unencrypted,
             Refusal::Throttled => &mut self.counters.throttled,
+            Refusal::Replayed => &mut self.counters.replayed,
         } += 1;
     }
 

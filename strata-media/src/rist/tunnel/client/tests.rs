@@ -37,6 +37,8 @@ struct Rig {
     server: Session,
     config: Config,
     now: Instant,
+    /// Keep-alive messages that were said, each with a nonce of its own.
+    said: u64,
 }
 
 impl Rig {
@@ -44,7 +46,7 @@ impl Rig {
         let now = start();
         let client = Client::new(now, config.clone(), 1);
         let server = Session::new(now, config, Role::Server, 2);
-        let mut rig = Self { client, server, config: config.clone(), now };
+        let mut rig = Self { client, server, config: config.clone(), now, said: 0 };
         let greetings = drain(&mut rig.client);
         assert_eq!(greetings.len(), 3);
         for greeting in greetings {
@@ -71,7 +73,8 @@ impl Rig {
     fn say(&mut self, capabilities: Capabilities, json: &[u8]) -> Vec<Output> {
         let (mut message, mut datagram) = (Vec::new(), Vec::new());
         KeepAlive { mac: [2; 6], capabilities, json }.encode(&mut message);
-        Seal::new(self.config.psk.as_ref(), 9).datagram(KEEP_ALIVE, &[&message], &mut datagram);
+        self.said += 1;
+        Seal::new(self.config.psk.as_ref(), 8 + self.said).datagram(KEEP_ALIVE, &[&message], &mut datagram);
         self.give(&datagram)
     }
 
