@@ -167,7 +167,9 @@ fn flooded_sender(kind: Option<Kind>, main: bool) -> (BondStats, isize) {
             most = most.max(held() - before);
         }
     }
-    kind.map(|kind| tunnel.check(kind));
+    if let Some(kind) = kind {
+        tunnel.check(kind);
+    }
     let stats = sender.stats(begin + MS * 4000);
     println!(
         "{kind:?}, main: {main}: {fresh} sent, {repeated} again, {rtcp} of RTCP, {most} bytes; {stats:?}"
