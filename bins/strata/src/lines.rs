@@ -127,11 +127,11 @@ impl Drop for Lines {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Takes nothing before it may, and then everything.
-    struct Slow(Receiver<()>, mpsc::Sender<String>);
+    pub(crate) struct Slow(pub(crate) Receiver<()>, pub(crate) mpsc::Sender<String>);
 
     impl Write for Slow {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {

@@ -184,26 +184,12 @@ impl Write for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Takes nothing before it may, and then everything.
-    struct Held(Receiver<()>, mpsc::Sender<String>);
-
-    impl Write for Held {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            let _ = self.1.send(String::from_utf8_lossy(line).into_owned());
-            Ok(line.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::lines::tests::Slow;
 
     #[test]
     fn a_terminal_that_is_held_holds_nobody_up() {
         let ((go, may), (taken, lines)) = (mpsc::channel(), mpsc::channel());
-        let shown = Shown::to(Held(may, taken), None).unwrap();
+        let shown = Shown::to(Slow(may, taken), None).unwrap();
         (0..3 * ROOM).for_each(|number| shown.line(format!("{number}\n").into()));
         // One may have left the queue, and be at the writer.
         let left_out = shown.counts.dropped.load(Ordering::Relaxed) as usize;
