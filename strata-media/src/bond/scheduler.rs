@@ -38,6 +38,10 @@ const METERED_SHARE: u32 = 2;
 const MARGIN_SHARE: u32 = 8;
 const MOST_MARGIN: Duration = Duration::from_millis(60);
 
+/// What waits for less is no overload: a link that is found dead holds up so much, two round trips, the time between two reports, and
+/// what it takes the others to carry the rest.
+const LONG_WAIT: Duration = Duration::from_millis(350);
+
 /// It may take so long until a packet is known to be lost, beside the round trip: the time between two reports.
 const FEEDBACK: Duration = Duration::from_millis(25);
 
@@ -233,7 +237,8 @@ impl Scheduler {
             let Some(index) = choose(ways, waiting, left, deadline) else { break };
             let way = &mut ways[index];
             // An answer that is overdue may have been lost: what might arrive is not given up for that.
-            let late = way.delay() - way.overdue + margin(waiting, age, deadline) > left && way.exact;
+            let late = way.delay() - way.overdue + margin(waiting, age, deadline) > left
+                && (way.exact || waits_long(waiting, age, deadline));
             if late && (waiting.repeat || !self.keeps) {
                 given_up.push(number);
             } else if way.full {
@@ -320,6 +325,11 @@ fn margin(waiting: &Waiting, age: Duration, deadline: Duration) -> Duration {
     }
     let margin = (deadline / MARGIN_SHARE).min(MOST_MARGIN);
     if waiting.reliable { margin / 2 } else { margin }
+}
+
+/// Whether a packet was not sent for so long that there must be more to send than the links carry, however little is told of them.
+fn waits_long(waiting: &Waiting, age: Duration, deadline: Duration) -> bool {
+    !waiting.repeat && age >= LONG_WAIT.max(deadline / 2)
 }
 
 /// How much later a link of this cost is taken to deliver than it does.
