@@ -1,7 +1,7 @@
 //! Whatever a network does: what comes out is exactly what was sent, in order, nothing twice, and what is not there was
 //! reported lost. Bare or through tunnels, and at a receiver that knows nothing beyond the standard. In virtual time.
 
-use crate::world::standard::REORDER;
+use crate::world::standard::Kind;
 use crate::world::tunnels::Tunnels;
 use crate::world::{MS, PAYLOAD, SECOND, World};
 use proptest::prelude::*;
@@ -122,7 +122,7 @@ proptest! {
                 world.tunnels = Some(Tunnels::new(world.now, links.len(), config));
                 world.content = Some(transport_stream);
             }
-            Way::Standard => world = world.standard(REORDER),
+            Way::Standard => world = world.towards(Kind::Standard),
         }
         world.seen.unsynced();
         world.run(SECOND);

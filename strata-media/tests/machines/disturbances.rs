@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::world::frames::Frames;
-use crate::world::standard::REORDER;
+use crate::world::standard::Kind;
 use crate::world::{MS, PAYLOAD, SECOND, World};
 use strata_media::bond::LinkState;
 use strata_media::testing::netem::{Config, Loss, Outage};
@@ -18,6 +18,11 @@ fn seeds(first: u64) -> [u64; 3] {
     [first, first + 100, first + 200]
 }
 
+/// The same, towards either kind of receiver.
+fn cases(first: u64) -> impl Iterator<Item = (Kind, u64)> {
+    Kind::BOTH.into_iter().flat_map(move |kind| seeds(first).map(|seed| (kind, seed)))
+}
+
 fn assert_whole(world: &World) {
     let report = world.report();
     println!("{report}\n{:#?}", world.sender.stats(world.now));
@@ -26,9 +31,9 @@ fn assert_whole(world: &World) {
 
 #[test]
 fn six_links_add_up() {
-    for seed in seeds(21) {
+    for (kind, seed) in cases(21) {
         let links = [link(4, 20), link(3, 35), link(3, 50), link(2, 70), link(2, 90), link(2, 110)];
-        let mut world = World::new(seed, &links, 12_000_000, SECOND);
+        let mut world = World::new(seed, &links, 12_000_000, SECOND).towards(kind);
         world.run(SECOND * 60).drain(SECOND * 3);
         assert_whole(&world);
         assert!(world.report().wire < 1.05);
@@ -53,24 +58,30 @@ fn feedback_of_fast_links_fits_into_datagrams() {
     assert_eq!(world.seen.lost, lost, "{:?}", world.seen);
 }
 
-/// One of three links loses most of what it is given.
+/// One of three links loses most of what it is given. It has the shortest way, by which a standard receiver asks, so that its
+/// requests are lost as well. It asks twelve times in a second, by round trips of 66 ms, and 0.7 to the power of twelve is 1.4 %; so
+/// much of what that link was given and lost, 70 % of 5 %, is lost for good: half a packet in a thousand.
 #[test]
 fn a_bad_link_does_not_drag_the_others() {
-    for seed in seeds(22) {
+    for (kind, seed) in cases(22) {
         let bad = Config { loss: Loss::Random { rate: 0.7 }, ..link(10, 30) };
-        let mut world = World::new(seed, &[link(6, 40), bad, link(6, 60)], 6_000_000, SECOND);
+        let links = [link(6, 40), bad, link(6, 60)];
+        let mut world = World::new(seed, &links, 6_000_000, SECOND).towards(kind);
         world.run(SECOND * 60).drain(SECOND * 3);
-        assert_whole(&world);
-        assert!(world.report().shares[1] < 0.1, "{}", world.report());
-        assert!(world.report().wire < 1.1, "{}", world.report());
+        let (report, missing) = (world.report(), world.seen.sent - world.seen.delivered);
+        println!("{kind:?}: {missing} missing, {report}");
+        let most = if kind == Kind::Strata { 0 } else { world.seen.sent / 1000 };
+        assert!(missing <= most, "{missing} missing, {report}");
+        assert!(report.shares[1] < 0.1, "{report}");
+        assert!(report.wire < 1.1, "{report}");
     }
 }
 
 /// The larger of two links carries half for ten seconds, over and over.
 #[test]
 fn capacity_halves_and_doubles() {
-    for seed in seeds(23) {
-        let mut world = World::new(seed, &[link(8, 40), link(4, 60)], 6_000_000, SECOND);
+    for (kind, seed) in cases(23) {
+        let mut world = World::new(seed, &[link(8, 40), link(4, 60)], 6_000_000, SECOND).towards(kind);
         for round in 0..6 {
             world.configure(0, &link(if round % 2 == 0 { 8 } else { 4 }, 40));
             world.run(SECOND * 10);
@@ -84,8 +95,8 @@ fn capacity_halves_and_doubles() {
 /// One way of a link takes 50 ms, then 600, then 50, while the other has 80.
 #[test]
 fn round_trips_swing_between_100_and_1200_ms() {
-    for seed in seeds(24) {
-        let mut world = World::new(seed, &[link(8, 50), link(8, 80)], 5_000_000, SECOND * 2);
+    for (kind, seed) in cases(24) {
+        let mut world = World::new(seed, &[link(8, 50), link(8, 80)], 5_000_000, SECOND * 2).towards(kind);
         for round in 0..8 {
             world.configure(0, &link(8, if round % 2 == 0 { 50 } else { 600 }));
             world.run(SECOND * 8);
@@ -96,44 +107,52 @@ fn round_trips_swing_between_100_and_1200_ms() {
     }
 }
 
+/// A standard receiver takes the first packet that comes for the first: what that overtook, by the 30 ms by which a link holds one
+/// back, is not of its stream.
 #[test]
 fn reordering_on_links_costs_little() {
-    for seed in seeds(25) {
+    for (kind, seed) in cases(25) {
         let link = |ms: u32| Config { reorder: 0.1, reorder_delay: MS * 30, ..link(6, ms) };
-        let mut world = World::new(seed, &[link(30), link(60)], 6_000_000, SECOND);
+        let mut world = World::new(seed, &[link(30), link(60)], 6_000_000, SECOND).towards(kind);
         world.run(SECOND * 60).drain(SECOND * 3);
-        assert_whole(&world);
+        let (first, report) = (world.seen.first, world.report());
+        println!("{kind:?}: from {first} on, {report}");
+        assert!(first <= if kind == Kind::Strata { 0 } else { 17 }, "{first}");
+        assert_eq!((world.seen.lost, first + world.seen.delivered), (0, world.seen.sent), "{report}");
         assert!(world.report().wire < 1.06, "{}", world.report());
     }
 }
 
 #[test]
 fn duplication_on_links_costs_nothing() {
-    for seed in seeds(26) {
+    for (kind, seed) in cases(26) {
         let link = |ms: u32| Config { duplicate: 0.2, ..link(6, ms) };
-        let mut world = World::new(seed, &[link(30), link(60)], 6_000_000, SECOND);
+        let mut world = World::new(seed, &[link(30), link(60)], 6_000_000, SECOND).towards(kind);
         world.run(SECOND * 60).drain(SECOND * 3);
         assert_whole(&world);
         assert!(world.report().wire < 1.04, "{}", world.report());
     }
 }
 
-/// All links are gone for ten seconds. What could not arrive is lost; soon after, nothing is.
+/// All links are gone for ten seconds, of one and of two. What could not arrive is lost; soon after, nothing is.
 #[test]
 fn a_total_outage_is_recovered_from() {
-    for seed in seeds(27) {
+    for ((kind, seed), (count, bps)) in
+        cases(27).flat_map(|case| [(1, 4_000_000), (2, 4_000_000), (2, 6_000_000)].map(|size| (case, size)))
+    {
         let gone = |mut link: Config| {
             link.outages = vec![Outage { start: SECOND * 10, length: SECOND * 10 }];
             link
         };
-        let mut world = World::new(seed, &[gone(link(8, 40)), gone(link(6, 60))], 6_000_000, SECOND);
+        let links = [gone(link(8, 40)), gone(link(6, 60))];
+        let mut world = World::new(seed, &links[..count], bps, SECOND).towards(kind);
         world.run(SECOND * 15);
         let states: Vec<_> = world.sender.stats(world.now).links.iter().map(|link| link.state).collect();
-        assert_eq!(states, [LinkState::Dead; 2]);
+        assert_eq!(states, [LinkState::Dead; 2][..count]);
         world.run(SECOND * 7);
         let (lost, sent) = (world.seen.lost, world.seen.sent);
         world.run(SECOND * 20).drain(SECOND * 3);
-        println!("{}", world.report());
+        println!("{kind:?}: {lost} of {sent}, {}", world.report());
         // 10 s without links, less what the latency bridges.
         let second = sent as f64 / 22.0;
         assert!((lost as f64) < second * 9.6, "{lost} of {sent}");
@@ -174,16 +193,19 @@ fn a_stream_ends_in_a_total_outage() {
     assert_eq!(world.sender.stats(world.now).pending, 0);
 }
 
-/// The receiver's clock runs 200 ppm fast or slow: 1.44 s in two hours.
+/// The receiver's clock runs 200 ppm fast or slow: 1.44 s in two hours. A standard one puts its clock right by the median of 2048
+/// packets that came in order, which take 144 s of these at least: it is 29 ms off by then, and up to 69 were seen.
 #[test]
 fn clocks_drift_for_two_hours() {
-    for ppm in [200, -200] {
-        let mut world = World::new(28, &[link(2, 40), link(2, 60)], 150_000, MS * 500);
+    for (kind, ppm) in Kind::BOTH.into_iter().flat_map(|kind| [(kind, 200), (kind, -200)]) {
+        let mut world = World::new(28, &[link(2, 40), link(2, 60)], 150_000, MS * 500).towards(kind);
         world.receiver_ppm = ppm;
         world.run(SECOND * 7200).drain(SECOND * 3);
         assert_whole(&world);
         let (least, most) = world.seen.latency;
-        assert!(most - least < MS * 25, "{least:?} {most:?}");
+        println!("{kind:?} {least:?} {most:?}");
+        let spread = if kind == Kind::Strata { MS * 25 } else { MS * 75 };
+        assert!(most - least < spread, "{kind:?} {least:?} {most:?}");
     }
 }
 
@@ -191,25 +213,29 @@ fn clocks_drift_for_two_hours() {
 #[test]
 fn sequence_numbers_wrap() {
     let lossy = |ms: u32| Config { loss: Loss::bursts(0.02, 4.0), ..link(30, ms) };
-    let mut world = World::new(29, &[lossy(20), lossy(45)], 30_000_000, MS * 500);
-    world.run(SECOND * 120).drain(SECOND * 3);
-    assert!(world.seen.sent > 5 << 16);
-    assert_whole(&world);
+    for kind in Kind::BOTH {
+        let mut world = World::new(29, &[lossy(20), lossy(45)], 30_000_000, MS * 500).towards(kind);
+        world.run(SECOND * 120).drain(SECOND * 3);
+        assert!(world.seen.sent > 5 << 16);
+        assert_whole(&world);
+    }
 }
 
 #[test]
 fn a_receiver_that_starts_anew_joins_within_its_latency() {
-    let mut world = World::new(30, &[link(6, 40), link(6, 60)], 6_000_000, SECOND);
-    for _ in 0..3 {
-        world.run(SECOND * 10);
-        world.restart_receiver(SECOND);
+    for kind in Kind::BOTH {
+        let mut world = World::new(30, &[link(6, 40), link(6, 60)], 6_000_000, SECOND).towards(kind);
+        for _ in 0..3 {
+            world.run(SECOND * 10);
+            world.restart_receiver(SECOND);
+        }
+        let (sent, delivered) = (world.seen.sent, world.seen.delivered);
+        world.run(SECOND * 10).drain(SECOND * 3);
+        println!("{kind:?}: {}", world.report());
+        assert_eq!(world.seen.lost, 0, "{kind:?}");
+        // What was under way is not of the new receiver's stream.
+        assert!(world.seen.delivered - delivered + 100 >= world.seen.sent - sent, "{kind:?}");
     }
-    let (sent, delivered) = (world.seen.sent, world.seen.delivered);
-    world.run(SECOND * 10).drain(SECOND * 3);
-    println!("{}", world.report());
-    assert_eq!(world.seen.lost, 0);
-    // What was under way is not of the new receiver's stream.
-    assert!(world.seen.delivered - delivered + 100 >= world.seen.sent - sent);
 }
 
 /// Another receiver takes over, whose clock has run ten minutes longer, and back: that is no queue of ten minutes.
@@ -242,14 +268,16 @@ fn a_receiver_with_another_clock_is_no_queue() {
 /// Two streams share two links, and there is enough for both.
 #[test]
 fn two_streams_share_the_links() {
-    let mut world = World::new(31, &[link(8, 40), link(6, 60)], 4_000_000, SECOND);
-    world.add_stream(32, 4_000_000, SECOND);
-    world.run(SECOND * 60).drain(SECOND * 3);
-    for stream in &world.streams {
-        let report = stream.report();
-        println!("{report}");
-        assert_eq!((stream.seen.lost, stream.seen.delivered), (0, stream.seen.sent), "{report}");
-        assert!(report.wire < 1.06, "{report}");
+    for (kind, seed) in cases(31) {
+        let mut world = World::new(seed, &[link(8, 40), link(6, 60)], 4_000_000, SECOND).towards(kind);
+        world.add_stream(seed + 1, 4_000_000, SECOND, kind);
+        world.run(SECOND * 60).drain(SECOND * 3);
+        for stream in &world.streams {
+            let report = stream.report();
+            println!("{kind:?}: {report}");
+            assert_eq!((stream.seen.lost, stream.seen.delivered), (0, stream.seen.sent), "{report}");
+            assert!(report.wire < 1.06, "{report}");
+        }
     }
 }
 
@@ -265,15 +293,13 @@ fn stalling(mbit: u64, ms: u32, still: u64) -> Config {
 #[test]
 fn what_stood_still_is_not_taken_for_faster_afterwards() {
     let rates = [10, 5];
-    for (still, standard) in [20, 40, 60, 100, 150, 200].into_iter().flat_map(|ms| [(ms, false), (ms, true)])
+    for (still, kind) in
+        [20, 40, 60, 100, 150, 200].into_iter().flat_map(|ms| Kind::BOTH.map(|kind| (ms, kind)))
     {
         let links = [stalling(rates[0], 40, still), stalling(rates[1], 80, still)];
         // Its rate is that of its pictures.
-        let mut world = World::new(38, &links, 1, SECOND * 2);
+        let mut world = World::new(38, &links, 1, SECOND * 2).towards(kind);
         world.frames = Some(Frames::times(4_200_000, 8));
-        if standard {
-            world = world.standard(REORDER);
-        }
         for _ in 0..20 {
             world.run(SECOND);
             let links = world.sender.stats(world.now).links;

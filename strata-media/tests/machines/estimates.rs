@@ -3,7 +3,7 @@
 use strata_media::testing::netem::Config;
 
 use crate::world::links::s4;
-use crate::world::standard::REORDER;
+use crate::world::standard::Kind;
 use crate::world::{MS, SECOND, World};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -11,13 +11,10 @@ const SEEDS: [u64; 3] = [1, 2, 3];
 /// 18 Mbit/s over a link of 20, and then a minute of 3: that less is sent shows nothing of what the link carries.
 #[test]
 fn little_that_is_sent_lowers_no_estimate() {
-    for standard in [false, true] {
+    for kind in Kind::BOTH {
         for seed in SEEDS {
             let link = Config::simple(20_000_000, MS * 40, 0.005);
-            let mut world = World::new(seed, &[link], 18_000_000, SECOND);
-            if standard {
-                world = world.standard(REORDER);
-            }
+            let mut world = World::new(seed, &[link], 18_000_000, SECOND).towards(kind);
             world.run(SECOND * 15);
             let believed = |world: &World| world.sender.stats(world.now).links[0].capacity_bps;
             let found = believed(&world);
@@ -25,7 +22,7 @@ fn little_that_is_sent_lowers_no_estimate() {
             world.set_rate(3_000_000);
             for _ in 0..60 {
                 world.run(SECOND);
-                assert_eq!(believed(&world), found, "standard {standard}, seed {seed}");
+                assert_eq!(believed(&world), found, "{kind:?}, seed {seed}");
             }
         }
     }
@@ -35,19 +32,17 @@ fn little_that_is_sent_lowers_no_estimate() {
 /// anybody seeing it; then as much as before.
 #[test]
 fn an_estimate_is_sure_while_the_link_is_busy_and_less_so_the_longer_it_is_idle() {
-    for standard in [false, true] {
+    for kind in Kind::BOTH {
         for seed in SEEDS {
-            let mut world = World::new(seed, &[Config::simple(4_000_000, MS * 40, 0.0)], 6_000_000, SECOND);
-            if standard {
-                world = world.standard(REORDER);
-            }
+            let link = Config::simple(4_000_000, MS * 40, 0.0);
+            let mut world = World::new(seed, &[link], 6_000_000, SECOND).towards(kind);
             let confidence = |world: &World| world.sender.stats(world.now).links[0].capacity_confidence;
             assert_eq!(confidence(&world), 0.0, "nothing is known");
             for _ in 0..2 {
                 world.set_rate(6_000_000);
                 world.run(SECOND * 5);
                 let busy = confidence(&world);
-                assert!(busy > 0.9, "standard {standard}, seed {seed}: {busy}");
+                assert!(busy > 0.9, "{kind:?}, seed {seed}: {busy}");
                 world.set_rate(300_000);
                 // What waits is sent still, and its queue is seen.
                 world.run(SECOND * 2);
@@ -56,13 +51,10 @@ fn an_estimate_is_sure_while_the_link_is_busy_and_less_so_the_longer_it_is_idle(
                     let now = confidence(world.run(SECOND));
                     // To e⁻¹ in 10 s, as of when the sender last did something, which is not a tenth of a second ago.
                     let expected = before * (-0.1f64).exp();
-                    assert!(
-                        (now / expected - 1.0).abs() < 0.01,
-                        "standard {standard}, seed {seed}: {before}, {now}"
-                    );
+                    assert!((now / expected - 1.0).abs() < 0.01, "{kind:?}, seed {seed}: {before}, {now}");
                     before = now;
                 }
-                assert!(before < 0.06, "standard {standard}, seed {seed}: {before}");
+                assert!(before < 0.06, "{kind:?}, seed {seed}: {before}");
             }
         }
     }
@@ -89,17 +81,17 @@ fn links_share_by_what_they_carry_within_3_s() {
 /// Two streams of 10 Mbit/s by 14: both take what there is, and neither more than twice the other's part.
 #[test]
 fn two_streams_that_compete_both_live() {
-    for seed in [31, 41, 51] {
+    for (kind, seed) in Kind::BOTH.into_iter().flat_map(|kind| [31, 41, 51].map(|seed| (kind, seed))) {
         let links = [Config::simple(8_000_000, MS * 40, 0.005), Config::simple(6_000_000, MS * 60, 0.005)];
-        let mut world = World::new(seed, &links, 10_000_000, SECOND);
-        world.add_stream(seed + 1, 10_000_000, SECOND);
+        let mut world = World::new(seed, &links, 10_000_000, SECOND).towards(kind);
+        world.add_stream(seed + 1, 10_000_000, SECOND, kind);
         world.run(SECOND * 60).drain(SECOND * 3);
         let came: Vec<_> = world
             .streams
             .iter()
             .map(|stream| stream.seen.delivered as f64 * 1e7 / stream.seen.sent as f64)
             .collect();
-        println!("{came:?} bit/s");
+        println!("{kind:?}: {came:?} bit/s");
         assert!(came[0] < came[1] * 2.0 && came[1] < came[0] * 2.0, "{came:?}");
         // Headers, and what was tried in vain, take the rest.
         assert!(came.iter().sum::<f64>() > 0.8 * 14e6, "{came:?}");

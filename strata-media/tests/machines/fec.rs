@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::world::report::Report;
-use crate::world::standard::REORDER;
+use crate::world::standard::Kind;
 use crate::world::{MS, SECOND, World};
 use strata_media::bond::SchedulerParams;
 use strata_media::bond::sender::Input;
@@ -111,9 +111,8 @@ fn none_without_a_receiver_that_takes_them() {
 fn a_standard_receiver_gets_no_repair_packets() {
     for links in [vec![link(20, 150, 0.05, 2.0)], vec![link(4, 150, 0.02, 3.0), link(4, 170, 0.05, 5.0)]] {
         for max_ratio in [0.3, 1.0] {
-            let mut world = World::new(9, &links, STREAM, MS * 250).standard(REORDER);
+            let mut world = World::new(9, &links, STREAM, MS * 250).towards(Kind::Standard);
             world.schedule(params(true, max_ratio));
-            world.seen.unsynced();
             world.run(LENGTH).drain(SECOND * 3);
             let (report, sent) = (world.report(), world.sender.stats(world.now));
             let standard = world.standard.as_ref().unwrap();

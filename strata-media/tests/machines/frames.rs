@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::world::frames::Frames;
 use crate::world::links::{s1, s2, s3, s4};
+use crate::world::standard::Kind;
 use crate::world::{MS, SECOND, World};
 use strata_media::bond::{Mode, SchedulerParams};
 use strata_media::testing::netem::{Config, Outage};
@@ -18,10 +19,22 @@ fn params(mode: Mode) -> SchedulerParams {
     params
 }
 
-fn streaming(seed: u64, links: &[Config], latency_ms: u32, frames: Frames, params: SchedulerParams) -> World {
+/// Either kind of receiver, and the modes that copy keyframes.
+fn cases() -> impl Iterator<Item = (Kind, Mode)> {
+    Kind::BOTH.into_iter().flat_map(|kind| [Mode::Balanced, Mode::Robust].map(|mode| (kind, mode)))
+}
+
+fn streaming(
+    kind: Kind,
+    seed: u64,
+    links: &[Config],
+    latency_ms: u32,
+    frames: Frames,
+    params: SchedulerParams,
+) -> World {
     let latency = MS * latency_ms;
     // Its rate is that of its pictures.
-    let mut world = World::new(seed, links, 1, latency);
+    let mut world = World::new(seed, links, 1, latency).towards(kind);
     world.frames = Some(frames);
     world.schedule(params).run(SECOND * 30).drain(latency + SECOND * 2);
     world
@@ -62,12 +75,15 @@ fn the_stream_is_what_it_is_taken_for() {
 /// have arrived, some 100 ms after they were sent.
 #[test]
 fn a_keyframe_is_copied_whatever_its_size() {
-    for mode in [Mode::Balanced, Mode::Robust] {
+    for (kind, mode) in cases() {
         for (kilobytes, least) in [(50, 0.99), (100, 0.95), (150, 0.85), (200, 0.7), (250, 0.65)] {
             let frames = Frames::new(6_000_000, kilobytes * 1000);
-            let world = streaming(1, &s2(), 1000, frames, params(mode));
+            let world = streaming(kind, 1, &s2(), 1000, frames, params(mode));
             let [critical, others] = copied(&world, 0);
-            println!("{mode}, {kilobytes} kB: {critical} copied, others {others}; {}", world.report());
+            println!(
+                "{kind:?}, {mode}, {kilobytes} kB: {critical} copied, others {others}; {}",
+                world.report()
+            );
             assert_eq!(world.report().residual_loss, 0.0);
             assert!(critical >= least, "{mode}, {kilobytes} kB: {critical}");
         }
@@ -79,10 +95,10 @@ fn a_keyframe_is_copied_whatever_its_size() {
 #[test]
 fn a_keyframe_that_is_long_under_way_is_copied_whole() {
     let links = [Config::simple(10_000_000, MS * 300, 0.01), Config::simple(5_000_000, MS * 340, 0.02)];
-    for mode in [Mode::Balanced, Mode::Robust] {
-        let world = streaming(2, &links, 2500, Frames::new(6_000_000, 100_000), params(mode));
+    for (kind, mode) in cases() {
+        let world = streaming(kind, 2, &links, 2500, Frames::new(6_000_000, 100_000), params(mode));
         let [critical, others] = copied(&world, 3);
-        println!("{mode}: {critical} copied, others {others}; {}", world.report());
+        println!("{kind:?}, {mode}: {critical} copied, others {others}; {}", world.report());
         assert_eq!(world.report().residual_loss, 0.0);
         assert!(critical >= 0.99, "{mode}: {critical}");
     }
@@ -92,33 +108,41 @@ fn a_keyframe_that_is_long_under_way_is_copied_whole() {
 /// and to send it again: less than half of what is lost of it without copies is lost with them.
 #[test]
 fn a_link_that_goes_in_a_keyframe_takes_little_of_it() {
-    for latency in [200, 250] {
+    for (kind, latency) in Kind::BOTH.into_iter().flat_map(|kind| [(kind, 200), (kind, 250)]) {
         for seed in SEEDS {
             let mut links = s2();
             links[0].outages = vec![Outage { start: SECOND * 18 + MS * 30, length: SECOND * 5 }];
             let frames = Frames::new(4_000_000, 100_000);
-            let lost = Mode::ALL.map(|mode| lost(&streaming(seed, &links, latency, frames, params(mode)))[0]);
-            println!("{latency} ms, seed {seed}: {lost:?}");
+            let lost =
+                Mode::ALL.map(|mode| lost(&streaming(kind, seed, &links, latency, frames, params(mode)))[0]);
+            println!("{kind:?}, {latency} ms, seed {seed}: {lost:?}");
             let [economy, balanced, robust] = lost;
             assert!(economy > 0.005 && balanced < economy / 2.0 && robust < economy / 2.0, "{lost:?}");
         }
     }
 }
 
-/// Copies of keyframes are not at the price of what comes after them: 12 Mbit/s of the 15 that the links carry.
+/// Copies of keyframes are not at the price of what comes after them: 12 Mbit/s of the 15 that the links carry. A standard receiver does
+/// not tell when a keyframe has filled a queue; what is lost of it is less by copies, not more.
 #[test]
 fn copies_of_keyframes_leave_the_rest_alone() {
-    let frames = Frames::times(12_000_000, 5);
-    let [economy, balanced, robust] =
-        Mode::ALL.map(|mode| streaming(3, &s2(), 1000, frames, params(mode)).report());
-    println!("{economy}\n{balanced}\n{robust}");
-    for report in [economy, balanced, robust] {
-        assert_eq!(report.residual_loss, 0.0, "{report}");
+    for kind in Kind::BOTH {
+        let frames = Frames::times(12_000_000, 5);
+        let [economy, balanced, robust] =
+            Mode::ALL.map(|mode| streaming(kind, 3, &s2(), 1000, frames, params(mode)).report());
+        println!("{economy}\n{balanced}\n{robust}");
+        let most = if kind == Kind::Strata { 0.0 } else { 0.004 };
+        assert!(economy.residual_loss <= most, "{economy}");
+        for report in [balanced, robust] {
+            assert!(report.residual_loss <= economy.residual_loss, "{report}, {economy}");
+        }
     }
 }
 
 /// The scenarios by which bonding engines are compared, with pictures: a keyframe of so many times the mean picture. Of one
-/// of 500 kB, ten times that of S4, with which the stream begins when nothing is known of the links, they lose some.
+/// of 500 kB, ten times that of S4, with which the stream begins when nothing is known of the links, they lose some. Of S3, a standard
+/// receiver asks by the dead link for 2 s: of 2 % of a tenth of the run nobody is told. Of keyframes that fill the queues of three links
+/// before it is known what they carry, as those of S4 do, it does not tell either, and up to 0.37 % were lost.
 #[test]
 fn nothing_is_lost_of_pictures_at_the_usual_latencies() {
     let scenarios = [
@@ -127,15 +151,21 @@ fn nothing_is_lost_of_pictures_at_the_usual_latencies() {
         ("S3", s3(), 4_000_000, 1000, vec![5, 10]),
         ("S4", s4(), 12_000_000, 1000, vec![5]),
     ];
-    for (name, links, bps, latency, times) in scenarios {
+    for (kind, (name, links, bps, latency, times)) in
+        Kind::BOTH.into_iter().flat_map(|kind| scenarios.clone().map(|scenario| (kind, scenario)))
+    {
         for (times, seed) in times.into_iter().flat_map(|times| SEEDS.map(|seed| (times, seed))) {
             let frames = Frames::times(bps, times);
-            let world = streaming(seed, &links, latency, frames, SchedulerParams::default());
-            println!("{name}, {times} times, seed {seed}: {}", world.report());
-            assert_eq!(
-                world.report().residual_loss,
-                0.0,
-                "{name}, {times} times, seed {seed}: {:?}",
+            let world = streaming(kind, seed, &links, latency, frames, SchedulerParams::default());
+            println!("{kind:?}, {name}, {times} times, seed {seed}: {}", world.report());
+            let most = match (kind, name) {
+                (Kind::Standard, "S3") => 0.002,
+                (Kind::Standard, "S4") => 0.004,
+                _ => 0.0,
+            };
+            assert!(
+                world.report().residual_loss <= most,
+                "{kind:?}, {name}, {times} times, seed {seed}: {:?}",
                 world.lost
             );
         }

@@ -1,6 +1,6 @@
 //! A sender's process that stands still, and then gives at once what its source made meanwhile, in virtual time.
 
-use crate::world::standard::REORDER;
+use crate::world::standard::Kind;
 use crate::world::{MS, PAYLOAD, SECOND, World};
 use strata_media::testing::netem::Config;
 
@@ -13,9 +13,8 @@ fn what_is_made_up_for_does_not_overfill_a_queue() {
     let link = Config::simple(20_000_000, MS * 20, 0.02);
     for (seed, mbit, seconds) in [(1, 4, 3), (2, 8, 2), (3, 8, 3), (4, 12, 1), (5, 12, 2), (6, 12, 3)] {
         let bps = mbit * 1_000_000;
-        let mut world = World::new(seed, std::slice::from_ref(&link), bps, SECOND * 6).standard(REORDER);
-        // This receiver takes the first packet that comes for the first.
-        world.seen.unsynced();
+        let mut world =
+            World::new(seed, std::slice::from_ref(&link), bps, SECOND * 6).towards(Kind::Standard);
         for _ in 0..4 {
             world.run(SECOND * 8);
             world.stand_still(SECOND * seconds);

@@ -25,7 +25,6 @@ mod rtcp;
 mod scenarios;
 mod slow_path;
 mod standard;
-mod standard_disturbances;
 mod standard_ways;
 mod updates;
 mod waiting;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use strata_media::testing::netem::Config;
 
 use crate::world::spoken::HEADERS;
-use crate::world::standard::REORDER;
+use crate::world::standard::Kind;
 use crate::world::{MS, SECOND, World};
 
 /// Between two datagrams of RTCP by a link there are at most 100 ms, however little is sent.
@@ -25,14 +25,10 @@ const BPS: [u64; 5] = [300_000, 1_000_000, 2_000_000, 5_000_000, 20_000_000];
 
 /// Shares of RTCP there and back, and the longest times between two datagrams by a link, of a stream that has found what its
 /// links carry.
-fn spoken(links: u64, bps: u64, loss: f64, standard: bool) -> [(f64, Duration); 2] {
+fn spoken(links: u64, bps: u64, loss: f64, kind: Kind) -> [(f64, Duration); 2] {
     let link = |index: u64| Config::simple(40_000_000, MS * (20 + 10 * index as u32), loss);
     let configs: Vec<_> = (0..links).map(link).collect();
-    let mut world = World::new(3, &configs, bps, SECOND);
-    if standard {
-        world = world.standard(REORDER);
-        world.seen.unsynced();
-    }
+    let mut world = World::new(3, &configs, bps, SECOND).towards(kind);
     world.run(SECOND * BEGIN);
     world.spoken = Default::default();
     let media = |world: &World| world.seen.wire + world.seen.datagrams.0 * HEADERS;
@@ -42,12 +38,10 @@ fn spoken(links: u64, bps: u64, loss: f64, standard: bool) -> [(f64, Duration); 
     world.spoken.each_ref().map(|spoken| (spoken.bytes as f64 / media, spoken.longest))
 }
 
-fn check(standard: bool, ways: usize) {
+fn check(kind: Kind, ways: usize) {
     for (links, bps) in LINKS.into_iter().flat_map(|links| BPS.map(|bps| (links, bps))) {
         for loss in [0.0, 0.01] {
-            for (way, (share, longest)) in
-                spoken(links, bps, loss, standard).into_iter().take(ways).enumerate()
-            {
+            for (way, (share, longest)) in spoken(links, bps, loss, kind).into_iter().take(ways).enumerate() {
                 println!(
                     "{links} links, {bps} bit/s, loss {loss}, {way}: {:.2} %, {longest:?}",
                     share * 100.0
@@ -61,11 +55,11 @@ fn check(standard: bool, ways: usize) {
 
 #[test]
 fn between_strata_ends_it_takes_a_twentieth_at_most() {
-    check(false, 2);
+    check(Kind::Strata, 2);
 }
 
 /// What the receiver says is its own affair.
 #[test]
 fn so_it_does_towards_a_standard_receiver() {
-    check(true, 1);
+    check(Kind::Standard, 1);
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::world::links::{s1, s2, s3, s4};
 use crate::world::report::Report;
+use crate::world::standard::Kind;
+use crate::world::tunnels::Tunnels;
 use crate::world::{MS, PAYLOAD, SECOND, World, traces};
 use strata_media::bond::LinkState;
-use strata_media::rist::rtp::HEADER_LEN;
 use strata_media::rist::tunnel::{self, Input, Output, Role, Session};
 use strata_media::testing::netem::Config;
 
@@ -62,46 +63,38 @@ fn s1_one_link_within_140_ms() {
     held("S1", &s1(), 5_000_000, MS * 114, &whole(MS * 140, 1.0165));
 }
 
-/// Bytes that a tunnel of the Main Profile in clear adds to a datagram of RTP and one of RTCP, and what it says of its own in
-/// `time`.
-fn tunnelled(start: Instant, time: Duration) -> (usize, usize, u64) {
+/// Bytes that a tunnel of the Main Profile in clear says of its own in `time`.
+fn keep_alives(start: Instant, time: Duration) -> u64 {
     let mut tunnel = Session::new(start, &tunnel::Config::new(None), Role::Client, 1);
-    let mut datagram = Vec::new();
-    let mut added = |tunnel: &mut Session, len: usize| {
-        tunnel.rtp(&[0x80; HEADER_LEN], 0, &vec![0x47; len], &mut datagram);
-        let rtp = datagram.len() - len - HEADER_LEN;
-        tunnel.rtcp(&vec![0x80; len], &mut datagram);
-        (rtp, datagram.len() - len)
-    };
-    let (rtp, rtcp) = added(&mut tunnel, PAYLOAD);
-    assert_eq!(added(&mut tunnel, 188), (rtp, rtcp), "the same for all");
     let mut said = 0;
     loop {
         match tunnel.poll_output() {
             Output::Transmit(data) => said += data.len() as u64,
-            Output::Timeout(at) if at >= start + time => return (rtp, rtcp, said),
+            Output::Timeout(at) if at >= start + time => return said,
             Output::Timeout(at) => tunnel.handle_input(at, Input::Timeout),
             other => panic!("{other:?}"),
         }
     }
 }
 
-/// The same by the Main Profile. The wire is to be 1.021, and is up to 1.0226: 8 bytes of GRE and ports for every datagram are
-/// 0.0062 more than by the Simple Profile (1.0165), and keep-alives next to nothing.
+/// The same by the Main Profile, through tunnels. The wire is to be 1.021, and is up to 1.0226: 8 bytes of GRE and ports for every
+/// datagram are 0.0062 more than by the Simple Profile (1.0165), and keep-alives next to nothing.
 #[test]
 fn s1_by_the_main_profile() {
     for seed in SEEDS {
         let mut world = World::new(seed, &s1(), 5_000_000, MS * 114);
+        world.tunnels = Some(Tunnels::new(world.now, 1, tunnel::Config::new(None)));
         world.run(LENGTH).drain(MS * 114 + SECOND * 2);
-        let (rtp, rtcp, said) = tunnelled(world.start, world.now - world.start);
-        let seen = &world.seen;
-        let added = rtp as u64 * seen.datagrams.0 + rtcp as u64 * seen.datagrams.1 + said;
-        let wire = world.report().wire + added as f64 / (seen.sent * PAYLOAD as u64) as f64;
+        let there = world.links[0].0.stats().pushed_bytes;
+        let said = keep_alives(world.start, world.now - world.start);
+        let wire = (there + said) as f64 / (world.seen.sent * PAYLOAD as u64) as f64;
+        let report = world.report();
         println!(
-            "S1, main, seed {seed}: {rtp} and {rtcp} bytes a datagram, {said} of its own; wire {wire:.4}"
+            "S1, main, seed {seed}: {report}; in tunnels {wire:.4}, {said} bytes of which are their own"
         );
-        assert_eq!(world.report().residual_loss, 0.0);
-        assert!(wire <= 1.0227, "{wire}");
+        assert_eq!(report.residual_loss, 0.0);
+        assert!(report.max <= MS * 140, "{report}");
+        assert!(wire <= 1.0227 && wire > report.wire, "{wire}");
     }
 }
 
@@ -135,15 +128,25 @@ fn s3_a_dead_link_at_450_ms() {
     held("S3", &s3(), 4_000_000, MS * 450, &whole(MS * 500, 1.04));
 }
 
+/// Both ways are gone at the same moment, or the way there alone. A standard receiver is heard then, so that it is given twice the time:
+/// two round trips of 82 ms and the 50 between two reports, and 10 until links are looked after.
 #[test]
 fn s3_death_is_seen_within_200_ms() {
-    for seed in SEEDS.into_iter().chain(HELD_OUT) {
-        let mut world = World::new(seed, &s3(), 4_000_000, SECOND);
+    let cases = Kind::BOTH.into_iter().flat_map(|kind| [true, false].map(|both| (kind, both)));
+    for ((kind, both), seed) in
+        cases.flat_map(|case| SEEDS.into_iter().chain(HELD_OUT).map(move |seed| (case, seed)))
+    {
+        let mut world = World::new(seed, &s2(), 4_000_000, SECOND).towards(kind);
         world.run(SECOND * 15);
         let state = |world: &World| world.sender.stats(world.now).links[0].state;
-        assert_eq!(state(&world), LinkState::Live, "seed {seed}");
-        world.run(MS * 200);
-        assert_eq!(state(&world), LinkState::Dead, "seed {seed}");
+        assert_eq!(state(&world), LinkState::Live, "{kind:?}, seed {seed}");
+        let now = world.now;
+        world.links[0].0.set_down(now, true);
+        world.links[0].1.set_down(now, both);
+        let dead = (1..=300).find(|_| state(world.run(MS * 2)) == LinkState::Dead).map(|at| at * 2);
+        println!("{kind:?}, both ways {both}, seed {seed}: dead after {dead:?} ms");
+        let most = if kind == Kind::Standard && !both { 438 } else { 200 };
+        assert!(dead.is_some_and(|ms| ms <= most), "{kind:?}, both ways {both}, seed {seed}: {dead:?}");
     }
 }
 
@@ -160,7 +163,7 @@ fn s4_three_links_at_90_percent_of_their_capacity() {
 /// From nothing known to what the links carry together, 18 Mbit/s.
 #[test]
 fn s4_capacity_is_found_within_3_s() {
-    for seed in SEEDS {
+    for seed in SEEDS.into_iter().chain(HELD_OUT) {
         let mut world = World::new(seed, &s4(), 15_500_000, SECOND);
         world.run(SECOND * 3);
         let stats = world.sender.stats(world.now);

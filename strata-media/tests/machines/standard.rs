@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::world::links::{s1, s2, s3, s4};
-use crate::world::standard::REORDER;
+use crate::world::standard::Kind;
 use crate::world::{MS, PAYLOAD, SECOND, World};
 use strata_media::bond::sender::Input;
 use strata_media::bond::{Adaptation, AdaptationParams, BondLink, LinkState};
@@ -18,9 +18,7 @@ const SEEDS: [u64; 3] = [1, 2, 3];
 fn held(name: &str, links: &[Config], bps: u64, latency: Duration, wire: f64, loss: f64) -> Vec<u64> {
     let mut lost = Vec::new();
     for seed in SEEDS {
-        let mut world = World::new(seed, links, bps, latency).standard(REORDER);
-        // This receiver takes the first packet that comes for the first.
-        world.seen.unsynced();
+        let mut world = World::new(seed, links, bps, latency).towards(Kind::Standard);
         world.run(LENGTH).drain(latency + SECOND * 2);
         let (report, stats) = (world.report(), world.sender.stats(world.now));
         let missing = world.seen.sent - world.seen.delivered;
@@ -92,8 +90,7 @@ fn s4_three_links_at_90_percent_of_their_capacity() {
 #[test]
 fn s4_capacity_is_found_within_3_s() {
     for seed in SEEDS {
-        let mut world = World::new(seed, &s4(), 15_500_000, SECOND).standard(REORDER);
-        world.seen.unsynced();
+        let mut world = World::new(seed, &s4(), 15_500_000, SECOND).towards(Kind::Standard);
         world.run(SECOND * 3);
         let stats = world.sender.stats(world.now);
         println!("{stats:#?}");
@@ -105,8 +102,7 @@ fn s4_capacity_is_found_within_3_s() {
 /// How long it takes until less is asked for than `below`, once the first of these links carries 1.5 Mbit/s only; what is asked
 /// for 20 s later, and, when the link is back, 40 s after that.
 fn follow(seed: u64, links: &[Config], ceiling: u64, below: u64) -> (Duration, u64, u64) {
-    let mut world = World::new(seed, links, ceiling, SECOND).standard(REORDER);
-    world.seen.unsynced();
+    let mut world = World::new(seed, links, ceiling, SECOND).towards(Kind::Standard);
     world.adaptation = Some(Adaptation::new(world.now, AdaptationParams::new(ceiling)));
     let target = |world: &World| world.adaptation.as_ref().map_or(0, Adaptation::target_bps);
     for _ in 0..200 {
@@ -131,24 +127,23 @@ fn adaptive(bps: u64, ms: u32) -> Config {
     Config::simple(bps, MS * ms, 0.002)
 }
 
-/// 500 ms are asked for. One link shows it in 280: the first echo that meets the queue is overdue by then (50 until it is sent, 80
-/// of way, and by 110). Where there are two, the one that fell was full before, so that its queue moved, and it may take twice the
-/// time until this can be told from that.
+/// 500 ms are asked for. It shows in 280, by one link and by two: the first echo that meets the queue is overdue by then (50 until it
+/// is sent, 80 of way, and by 110).
 #[test]
 fn a_loss_of_capacity_is_followed() {
-    for seed in [111, 112] {
+    for seed in [111, 112, 113] {
         let (time, less, again) = follow(seed, &[adaptive(7_000_000, 40)], 5_000_000, 1_500_000);
         assert!(time <= MS * 500 && less < 1_500_000 && again == 5_000_000, "{time:?}, {less}, {again}");
         let links = [adaptive(7_000_000, 40), adaptive(5_000_000, 60)];
         let (time, less, again) = follow(seed, &links, 9_000_000, 6_500_000);
-        assert!(time <= MS * 700 && less < 6_500_000 && again == 9_000_000, "{time:?}, {less}, {again}");
+        assert!(time <= MS * 500 && less < 6_500_000 && again == 9_000_000, "{time:?}, {less}, {again}");
     }
 }
 
 /// A link that cannot be used carries nothing, so that nothing is counted towards its cap.
 #[test]
 fn a_link_with_an_error_costs_nothing() {
-    let mut world = World::new(1, &s2(), 1_000_000, SECOND).standard(REORDER);
+    let mut world = World::new(1, &s2(), 1_000_000, SECOND).towards(Kind::Standard);
     let config = BondLink { id: 1, cap_bytes: Some(5000), ..BondLink::default() };
     world.tell(Input::Link { link: 1, config });
     world.tell(Input::LinkError { link: 1, error: Some("no such interface".to_owned()) });

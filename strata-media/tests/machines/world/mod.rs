@@ -24,6 +24,7 @@ use strata_media::testing::netem::{Config, Link, Packet};
 use frames::Frames;
 use inside::Machine;
 use spoken::Spoken;
+use standard::Kind;
 use tunnels::Tunnels;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -142,6 +143,8 @@ pub(crate) struct Seen {
     pub(crate) digest: u64,
     /// Number expected next.
     next: u64,
+    /// Number of the first one that was put out.
+    pub(crate) first: u64,
 }
 
 impl Seen {
@@ -213,6 +216,7 @@ impl Stream {
                 longest_gap: Duration::ZERO,
                 digest: 0xcbf2_9ce4_8422_2325,
                 next: 0,
+                first: 0,
             },
             memory: BytesMut::new(),
             latency,
@@ -275,10 +279,10 @@ impl World {
         }
     }
 
-    /// The receiver knows nothing beyond the standard, and asks for what is out of order for longer than `reorder`.
-    pub(crate) fn standard(mut self, reorder: Duration) -> Self {
-        let (now, links, latency) = (self.now, self.links.len(), self.latency);
-        self.standard = Some(standard::Receiver::new(now, links, latency, reorder));
+    /// The stream goes to a receiver of this kind.
+    pub(crate) fn towards(mut self, kind: Kind) -> Self {
+        let stream = self.streams.remove(0);
+        self.streams.insert(0, stream.towards(self.now, kind));
         self
     }
 
@@ -295,10 +299,10 @@ impl World {
         self.interval = interval(bps);
     }
 
-    /// One more stream over the same links.
-    pub(crate) fn add_stream(&mut self, seed: u64, bps: u64, latency: Duration) {
+    /// One more stream over the same links, to a receiver of this kind.
+    pub(crate) fn add_stream(&mut self, seed: u64, bps: u64, latency: Duration, kind: Kind) {
         let stream = Stream::new(self.now, seed, self.links.len(), bps, latency, |_| {});
-        self.streams.push(stream);
+        self.streams.push(stream.towards(self.now, kind));
     }
 
     /// Streams for `time`.
@@ -384,6 +388,10 @@ impl World {
         receiver.latency = latency;
         self.receiver = rist::Receiver::new(now, receiver);
         self.receiver_due = now;
+        if self.standard.is_some() {
+            let (clock, links) = (self.receiver_time(0), self.links.len());
+            self.standard = Some(standard::Receiver::new(clock, links, latency));
+        }
         self.tunnels.iter_mut().for_each(|tunnels| tunnels.restart_receiver(now));
         self.seen.next = u64::MAX;
     }
@@ -587,7 +595,7 @@ impl World {
                     self.streams[index].see(now, since, &payload, lost_before);
                 }
                 standard::Output::Timeout(at) => {
-                    self.streams[index].receiver_due = at;
+                    self.streams[index].receiver_due = self.world_time(index, at);
                     return;
                 }
             }
@@ -596,6 +604,16 @@ impl World {
 }
 
 impl Stream {
+    /// The same, to a receiver of this kind.
+    fn towards(mut self, now: Instant, kind: Kind) -> Self {
+        if kind == Kind::Standard {
+            self.standard = Some(standard::Receiver::new(now, self.sent.len(), self.latency));
+            // It takes the first packet that comes for the first.
+            self.seen.unsynced();
+        }
+        self
+    }
+
     /// Zeros, cut out of memory that payloads share, as those are that are read.
     fn payload(&mut self) -> BytesMut {
         if self.memory.is_empty() {
@@ -646,9 +664,10 @@ impl Stream {
     fn note(&mut self, link: usize, header: &[u8], payload: &[u8]) {
         let payload_type = header[1] & 0x7f;
         assert!([PAYLOAD_TYPE_TS, fec::PAYLOAD_TYPE].contains(&payload_type), "payload type {payload_type}");
-        if payload.len() != PAYLOAD || payload_type != PAYLOAD_TYPE_TS {
+        if payload_type != PAYLOAD_TYPE_TS {
             return;
         }
+        assert_eq!(payload.len(), PAYLOAD, "what was not given, on link {link}");
         let Some(&number) = payload.last_chunk() else { return };
         let number = u64::from_be_bytes(number);
         assert!(number < self.seen.sent, "what was not given, on link {link}");
@@ -677,6 +696,9 @@ impl Stream {
         let seen = &mut self.seen;
         if seen.next == u64::MAX {
             seen.next = number;
+        }
+        if seen.delivered == 0 {
+            seen.first = number;
         }
         assert_eq!(number, seen.next + lost_before, "out of order, twice, or lost without a word");
         if let Some(content) = self.content {

@@ -9,9 +9,24 @@ use bytes::Bytes;
 use strata_media::rist::rtcp::{Compound, Loss, Packet, Writer};
 use strata_media::rist::rtp::{Header, PAYLOAD_TYPE_TS, RETRANSMISSION_BIT};
 
+/// Which kind of receiver a stream goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Strata's own.
+    Strata,
+    /// The one of this module.
+    Standard,
+}
+
+impl Kind {
+    pub(crate) const BOTH: [Self; 2] = [Self::Strata, Self::Standard];
+}
+
 /// How often packets are asked for and put out.
 const TICK: Duration = Duration::from_millis(5);
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+/// librist's own reorder buffer.
+const REORDER: Duration = Duration::from_millis(25);
 /// Entries of a request (TR-06-1, 5.3.2).
 const ENTRIES: usize = 16;
 /// Who is not heard for so long is not asked.
@@ -58,11 +73,14 @@ struct Gap {
 /// The machine.
 pub(crate) struct Receiver {
     latency: Duration,
-    reorder: Duration,
     ssrc: u32,
     peers: Vec<Peer>,
     /// Payloads, and when they were made by this clock.
     held: BTreeMap<u64, (Bytes, Instant)>,
+    /// The same of streams that were followed by another one, and how many before each are lost.
+    leaving: VecDeque<(u64, (Bytes, Instant))>,
+    /// Streams, the last of which is the present one.
+    past: Vec<u32>,
     /// Number of the next one to be put out, and the highest one that came.
     next: u64,
     last: Option<(u64, Instant)>,
@@ -81,7 +99,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(now: Instant, links: usize, latency: Duration, reorder: Duration) -> Self {
+    pub(crate) fn new(now: Instant, links: usize, latency: Duration) -> Self {
         let peer = |_| Peer {
             rtt: RTT_MIN,
             last_rtt: RTT_MIN,
@@ -91,10 +109,11 @@ impl Receiver {
         };
         Self {
             latency,
-            reorder,
             ssrc: 0,
             peers: (0..links).map(peer).collect(),
             held: BTreeMap::new(),
+            leaving: VecDeque::new(),
+            past: Vec::new(),
             next: 0,
             last: None,
             clock: None,
@@ -114,8 +133,9 @@ impl Receiver {
         let (header, payload) = Header::decode(data).expect("it is well-formed");
         assert_eq!(header.payload_type, PAYLOAD_TYPE_TS, "nothing else is sent: {header:?}");
         let ssrc = header.ssrc & !RETRANSMISSION_BIT;
-        assert!(self.ssrc == 0 || self.ssrc == ssrc, "one stream and its repeats: {header:?}");
-        self.ssrc = ssrc;
+        if self.ssrc != ssrc {
+            self.join(ssrc);
+        }
         // Which one is the first is not known by one that is sent again.
         if self.last.is_none() && header.is_retransmission() {
             return;
@@ -136,6 +156,20 @@ impl Receiver {
             Some((last, last_made)) => self.miss(link, last, last_made, number, made),
         }
         self.last = Some((number, made));
+    }
+
+    /// Another stream begins; what is held of the one before is put out when it is due.
+    fn join(&mut self, ssrc: u32) {
+        assert!(!self.past.contains(&ssrc), "a stream that has ended");
+        self.past.push(ssrc);
+        let held = std::mem::take(&mut self.held);
+        self.leaving.extend(held.into_iter().map(|(number, held)| {
+            let lost = number - std::mem::replace(&mut self.next, number + 1);
+            (lost, held)
+        }));
+        (self.ssrc, self.next, self.last, self.clock) = (ssrc, 0, None, None);
+        self.offsets.clear();
+        self.missing.clear();
     }
 
     /// Number without wraps, and when it was made by this clock.
@@ -164,7 +198,7 @@ impl Receiver {
 
     fn miss(&mut self, link: usize, last: u64, last_made: Instant, number: u64, made: Instant) {
         let between = (made - last_made) / (number - last) as u32;
-        let first = self.reorder.max(self.peers[link].rtt.clamp(RTT_MIN, RTT_MAX) / 2);
+        let first = REORDER.max(self.peers[link].rtt.clamp(RTT_MIN, RTT_MAX) / 2);
         for missing in last + 1..number {
             let since = (last_made + between * (missing - last) as u32).min(self.now);
             self.missing.push(Gap { number: missing, since, due: self.now + first, link, asked: 0 });
@@ -222,6 +256,12 @@ impl Receiver {
     }
 
     fn put_out(&mut self) {
+        while let Some((_, (_, made))) = self.leaving.front()
+            && *made + self.latency <= self.now
+            && let Some((lost_before, (payload, _))) = self.leaving.pop_front()
+        {
+            self.out.push_back(Output::Packet { payload, lost_before });
+        }
         while let Some(first) = self.held.first_entry() {
             if first.get().1 + self.latency > self.now {
                 return;
@@ -276,6 +316,3 @@ fn begin() -> Writer {
     writer.source_description(1, "standard");
     writer
 }
-
-/// librist's own reorder buffer.
-pub(crate) const REORDER: Duration = Duration::from_millis(25);
