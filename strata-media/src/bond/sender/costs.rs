@@ -44,8 +44,8 @@ impl Sender {
     /// Lets other links carry what was sent so far, when the first to answer cost something and those that were preferred to
     /// them have not.
     pub(super) fn give_up_start(&mut self) {
-        let unproven = self.unproven();
-        if !std::mem::replace(&mut self.started, !unproven) && !unproven {
+        self.started = !self.unproven();
+        if self.started {
             let silent = self.open().retain(|link| self.links[link].state == LinkState::Probe);
             let trusted = self.open().retain(|link| self.links[link].trusted());
             let costly =
@@ -53,8 +53,22 @@ impl Sender {
             for path in silent.into_iter().filter(|_| costly) {
                 let since = self.first_payload.unwrap_or(self.now);
                 self.flow.handle_input(self.now, rist_sender::Input::Reclaim { path, since });
+                if let (Some((first, _)), Some((last, _))) = (self.head, self.tail) {
+                    self.beginning = first..last + 1;
+                }
             }
+            self.drain_flow();
         }
+    }
+
+    /// Whether a packet that was given up with the start is sent for the first time since, oldest first. It goes as one that was never
+    /// sent: a standard receiver does not begin with one that is sent again.
+    pub(super) fn begins_with(&mut self, number: u64) -> bool {
+        let begins = self.beginning.contains(&number);
+        if begins {
+            self.beginning.start = number + 1;
+        }
+        begins
     }
 
     /// Whether a link may get copies beside another: a backup only of what goes by a link that costs something as well,

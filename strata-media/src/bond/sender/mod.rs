@@ -7,6 +7,7 @@ mod source;
 mod stats;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -164,6 +165,8 @@ pub struct Sender {
     tail: Option<(u64, usize)>,
     /// The first packet, and how often it was sent again.
     head: Option<(u64, usize)>,
+    /// Packets of a start that was given up which were not sent since.
+    beginning: Range<u64>,
     now: Instant,
     out: VecDeque<Output>,
 }
@@ -199,6 +202,7 @@ impl Sender {
             last_payload: now,
             tail: None,
             head: None,
+            beginning: 0..0,
             now,
             out: VecDeque::new(),
             config,
@@ -262,6 +266,10 @@ impl Sender {
             }
         }
         self.drain_flow();
+        // Before anything that came later is sent.
+        if self.first_payload.is_some() && !self.started {
+            self.give_up_start();
+        }
         if self.now >= self.next_tick {
             self.tick();
         }
@@ -398,6 +406,7 @@ impl Sender {
     }
 
     fn send(&mut self, number: u64, link: usize, repeat: bool) {
+        let repeat = repeat && !self.begins_with(number);
         if let Some(media) = self.flow.take(self.now, number, link, repeat) {
             self.flow.expect(number, self.now + self.links[link].latest(self.now));
             self.transmit(number, link, repeat, media);
@@ -538,9 +547,6 @@ impl Sender {
                 let input = rist_sender::Input::Reclaim { path: index, since };
                 self.flow.handle_input(self.now, input);
             }
-        }
-        if self.first_payload.is_some() {
-            self.give_up_start();
         }
         self.drain_flow();
     }
