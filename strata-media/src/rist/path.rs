@@ -62,6 +62,8 @@ pub(super) struct Path {
     pub(super) question: Option<Question>,
     /// Whether only this is to be known, that it is there.
     pub(super) rests: bool,
+    /// Whether it carries nothing to a receiver that counts on its reports: they say little, and ask seldom.
+    pub(super) idles: bool,
     /// Reports that are still to say that it no longer rests.
     roused: u8,
     /// What whoever chooses the path knows of it.
@@ -91,6 +93,7 @@ impl Path {
             spaced: false,
             question: None,
             rests: false,
+            idles: false,
             roused: 0,
             way: None,
         }
@@ -102,6 +105,14 @@ impl Path {
             (self.next_report, self.roused) = (now, ROUSED_WORDS);
         }
         self.rests = rests;
+    }
+
+    /// Lets the path idle, or not, in which case it is asked at once.
+    pub(super) fn idle(&mut self, now: Instant, idles: bool) {
+        if self.idles && !idles {
+            self.next_report = now;
+        }
+        self.idles = idles;
     }
 
     /// Whether a report is to say that it rests, or no longer does.

@@ -84,14 +84,18 @@ const REPORTS: u64 = 60_000 / 900 + 1;
 const THERE: u64 = REPORTS * (28 + 20 + 16 + 24 + HEADERS);
 const BACK: u64 = REPORTS * (8 + 20 + 24 + HEADERS);
 
-/// The same there and back, by kind of receiver. A standard one may count on ten reports a second and asks as often, so that no link
-/// rests: there goes a report each 50 ms, and an answer to each question; back come an answer to each report, and the questions. A
-/// twentieth is for what goes a bit early.
+/// The same there and back, by kind of receiver. A standard one counts on ten reports a second and asks as often: there goes a report
+/// each 90 ms, with the answer to what was asked since, and one in eleven has all there is and asks; back come the questions, an answer to each, and some of
+/// what it asks for, for which there is a twentieth.
 fn may_carry(kind: Kind) -> (u64, u64) {
-    let (report, answer) = (28 + 20 + 16 + 24 + HEADERS, 8 + 20 + 24 + HEADERS);
+    let (reports, asking, asked) = (60_000 / 90 + 1, 60_000 / 990 + 1, 60_000 / 100 + 1);
+    let (report, echo) = (8 + 20 + HEADERS, 24);
     match kind {
         Kind::Strata => (THERE, BACK),
-        Kind::Standard => ((1200 * report + 600 * answer) * 21 / 20, (1200 + 600) * answer * 21 / 20),
+        Kind::Standard => (
+            reports * report + asked * echo + asking * (28 - 8 + 16 + echo),
+            (asked + asking) * (report + echo) * 21 / 20,
+        ),
     }
 }
 
@@ -196,7 +200,8 @@ fn a_link_that_rests_may_die_and_return() {
     }
 }
 
-/// What it costs may change: a link that rested gets its share as the others do.
+/// What it costs may change: a link that rested gets its share as the others do. Towards a standard receiver weights are nothing; there it
+/// gets a packet each 50 ms at least, 4 % of them.
 #[test]
 fn a_link_that_rested_has_its_weight_when_it_costs_nothing_any_more() {
     for (kind, cost) in cases() {
@@ -212,7 +217,7 @@ fn a_link_that_rested_has_its_weight_when_it_costs_nothing_any_more() {
         let after = sent(world.run(SECOND * 10));
         let share = (after[1] - before[1]) as f64 / (after[0] - before[0] + after[1] - before[1]) as f64;
         println!("{kind:?}, {cost:?}: {share}");
-        assert!(share > 0.6, "{share}");
+        assert!(share > if kind == Kind::Strata { 0.6 } else { 0.03 }, "{kind:?}: {share}");
         assert_whole(&mut world);
     }
 }

@@ -61,15 +61,20 @@ impl Link {
         self.transit.is_none() && asked <= self.liveness.since + self.failover.suspect_after
     }
 
+    /// Whether its answers, as often as they come, are what shows what it carries.
+    fn is_asked(&self) -> bool {
+        self.transit.is_none() && self.trusted() && !self.liveness.rests
+    }
+
     /// The oldest echo request that has no answer, nor has one after it, was sent at `asked`; there is one every `interval`.
-    /// When even a few lost ones do not explain that, what was sent before it has not passed yet.
+    /// When even a few lost ones do not explain that, what was sent before it has not passed yet. A link that rests is asked too seldom.
     pub(in crate::bond) fn wait_for_answer(
         &mut self,
         now: Instant,
         asked: Option<Instant>,
         interval: Duration,
     ) {
-        let Some(asked) = asked.filter(|_| self.transit.is_none() && self.trusted()) else { return };
+        let Some(asked) = asked.filter(|_| self.is_asked()) else { return };
         let usual = self.least_rtt() + self.queue();
         let waited = now.saturating_duration_since(asked + usual);
         if waited > interval * LOST_ANSWERS + self.jitter() {

@@ -81,17 +81,18 @@ impl Sender {
         }
     }
 
-    /// Lets a link rest that costs something and is not needed, or not. Only where the receiver tells what arrives, as
-    /// Strata's do: another one may count on ten reports a second. How long it may take until it answers.
+    /// Lets a link rest that costs something and is not needed, or not. Where the receiver tells what arrives, as Strata's do,
+    /// it is reported on seldom; another one counts on ten reports a second, of which few ask. How long it may take until it answers.
     pub(super) fn rest(&mut self, link: usize) -> Duration {
         let suffice = self.links.iter().any(|link| link.cost == Cost::Free && link.trusted());
         let state = &self.links[link];
         let rests = suffice
             && state.cost != Cost::Free
             && state.state != LinkState::Probe
-            && state.idle(self.now) >= REST_AFTER
-            && self.flow.is_told(self.now.min(self.last_payload));
-        self.flow.rest(self.now, link, rests);
+            && state.idle(self.now) >= REST_AFTER;
+        let told = self.flow.is_told(self.now.min(self.last_payload));
+        self.flow.rest(self.now, link, rests && told);
+        self.flow.idle(self.now, link, rests && !told);
         self.links[link].rest(self.now, rests);
         if rests { REST_PATIENCE } else { self.report_interval(link) }
     }

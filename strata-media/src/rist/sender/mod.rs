@@ -299,6 +299,14 @@ impl Sender {
         }
     }
 
+    /// The same of a path to a receiver of another kind, which counts on a report each 100 ms: they come no more often, say no more than
+    /// that there is a sender, and one in [`FULL_EVERY`] asks for an answer.
+    pub(crate) fn idle(&mut self, now: Instant, path: usize, idles: bool) {
+        if let Some(path) = self.paths.get_mut(path) {
+            path.idle(now, idles);
+        }
+    }
+
     /// Whether the last report of a path to a receiver that does not tell what arrives was one with [`REPORT_INTERVAL`] after it
     /// for want of room for more.
     pub(crate) fn is_spaced(&self, path: usize) -> bool {
@@ -555,7 +563,7 @@ impl Sender {
             path.reports = path.reports.saturating_add(1);
             // A report of a path that rests has all there is.
             let fed_back = path.is_known(now, self.epoch) && !path.rests;
-            path.spaced = !fed_back && self.share.is_used_up();
+            path.spaced = !fed_back && (self.share.is_used_up() || path.idles);
             let usual = if path.spaced { REPORT_INTERVAL } else { self.config.report_interval };
             path.next_report = now + path.interval(fed_back, usual);
             let writer = &mut self.writer;
@@ -579,7 +587,7 @@ impl Sender {
                 let delay = now.saturating_duration_since(question.at).as_micros() as u32;
                 writer.echo_response(self.ssrc, question.timestamp, delay, &question.padding);
             }
-            if !fed_back || path.reports % FULL_EVERY == 0 {
+            if !fed_back && !path.idles || path.reports % FULL_EVERY == 0 {
                 writer.echo_request(self.ssrc, path.echo.request(now));
             }
             let data = writer.finish();
@@ -659,7 +667,7 @@ impl Sender {
         }
         state.last_answer = Some(now);
         // The delay is told, so that it does not count. Of several in a group one is answered so.
-        let waits = self.share.is_used_up() && state.question.is_none();
+        let waits = (self.share.is_used_up() || state.idles) && state.question.is_none();
         if waits || state.is_fed_back(now) {
             state.question = Some(Question { timestamp, padding: padding.to_vec(), at: now });
             return;
