@@ -5,11 +5,13 @@
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::vec::Drain;
 
 use bytes::BytesMut;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{
@@ -55,7 +57,9 @@ const BUFFERS: usize = 8;
 #[derive(Debug)]
 pub struct Channel {
     /// Waited for only to be read: else the runtime wakes for each datagram that has left.
-    socket: AsyncFd<UdpSocket>,
+    socket: AsyncFd<Watched>,
+    /// Whether what comes wakes nobody: somebody looks by themselves.
+    muted: bool,
     state: UdpSocketState,
     /// Where it is connected, or what it sends goes if nothing else is said.
     remote: Option<SocketAddr>,
@@ -67,6 +71,32 @@ pub struct Channel {
     refused: u64,
     /// Bytes of IP that went and came, not asked for yet.
     carried: AtomicU64,
+}
+
+/// A socket that the runtime is told of by way of this, so that it can be left out.
+#[derive(Debug)]
+struct Watched {
+    socket: UdpSocket,
+    epoll: Epoll,
+}
+
+impl Watched {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        Ok(Self { socket, epoll })
+    }
+
+    fn mute(&self, muted: bool) -> io::Result<()> {
+        let events = if muted { EpollFlags::empty() } else { EpollFlags::EPOLLIN };
+        Ok(self.epoll.modify(&self.socket, &mut EpollEvent::new(events, 0))?)
+    }
+}
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.0.as_raw_fd()
+    }
 }
 
 /// Datagrams to one address, all of one length but the last, which may be shorter.
@@ -102,14 +132,16 @@ impl Channel {
         let state = UdpSocketState::new((&socket).into()).map_err(error)?;
         may_fragment(&socket).map_err(error)?;
         let remote = socket.peer_addr().ok();
+        let watched = Watched::new(socket).map_err(error)?;
         #[expect(
             deprecated,
             reason = "the new form is unsafe for types that change their descriptor; this one does not"
         )]
-        let socket = AsyncFd::with_interest(socket, Interest::READABLE).map_err(error)?;
+        let socket = AsyncFd::with_interest(watched, Interest::READABLE).map_err(error)?;
         let connected = remote.is_some();
         Ok(Self {
             socket,
+            muted: false,
             state,
             remote,
             connected,
@@ -125,7 +157,7 @@ impl Channel {
     /// # Errors
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.get_ref().local_addr()
+        self.socket.get_ref().socket.local_addr()
     }
 
     /// Datagrams that the system did not take; they are gone.
@@ -220,7 +252,7 @@ impl Channel {
         segment_size: Option<usize>,
     ) -> io::Result<()> {
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-        self.state.try_send(self.socket.get_ref().into(), &transmit)?;
+        self.state.try_send((&self.socket.get_ref().socket).into(), &transmit)?;
         let datagrams = segment_size.map_or(1, |segment| contents.len().div_ceil(segment));
         self.carry(destination, datagrams, contents.len());
         Ok(())
@@ -240,6 +272,20 @@ impl Channel {
         }
     }
 
+    /// Lets what comes wake nobody, or wake again; what has come meanwhile does then. Datagrams that are read with others a moment later
+    /// need no wake-up of their own, neither of who reads them nor by who sends them: it costs more than they do.
+    pub(super) fn mute(&mut self, muted: bool) {
+        if self.muted != muted && self.socket.get_ref().mute(muted).is_ok() {
+            self.muted = muted;
+        }
+    }
+
+    /// Whether what comes wakes nobody.
+    #[cfg(test)]
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted
+    }
+
     /// Waits until there may be something to read.
     pub async fn readable(&self) {
         poll_fn(|cx| self.poll_readable(cx)).await;
@@ -248,6 +294,21 @@ impl Channel {
     /// Whether there may be something to read; the task is woken when there is.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.socket.poll_read_ready(cx).map(drop)
+    }
+}
+
+#[cfg(test)]
+impl Channel {
+    /// Waits for datagrams: how many each system call of who sent them took, and their length. Loopback hands on what was sent together
+    /// as it is, and puts nothing together.
+    pub(super) async fn sent_together(&self) -> Vec<(usize, usize)> {
+        self.readable().await;
+        let mut pieces = vec![vec![0; MOST_RECEIVED]; BUFFERS];
+        let mut buffers: Vec<_> = pieces.iter_mut().map(|piece| IoSliceMut::new(piece)).collect();
+        let mut metas = [RecvMeta::default(); BUFFERS];
+        let receive = |watched: &Watched| self.state.recv((&watched.socket).into(), &mut buffers, &mut metas);
+        let count = self.socket.try_io(Interest::READABLE, receive).unwrap_or(0);
+        metas[..count].iter().map(|meta| (meta.len.div_ceil(meta.stride), meta.stride)).collect()
     }
 }
 
@@ -287,12 +348,18 @@ impl Inbox {
         let mut buffers = self.pieces.each_mut().map(|piece| IoSliceMut::new(&mut piece[..MOST_RECEIVED]));
         let (mut metas, mut count) = ([RecvMeta::default(); BUFFERS], 0);
         // An error of the socket, such as that nobody listens at the other end, is seen by what does not come.
-        let _ = channel.socket.try_io(Interest::READABLE, |socket| {
-            count = channel.state.recv(socket.into(), &mut buffers, &mut metas)?;
+        let mut read = |watched: &Watched| {
+            count = channel.state.recv((&watched.socket).into(), &mut buffers, &mut metas)?;
             // There was no more: the runtime need not look again before it is told. Unless it was an error of the peer that
             // cut it short: that is told by the next call, and what came after it is read by the one after.
             if count < BUFFERS && !channel.connected { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
+        };
+        // The runtime knows nothing of one that is muted.
+        let _ = if channel.muted {
+            read(channel.socket.get_ref())
+        } else {
+            channel.socket.try_io(Interest::READABLE, read)
+        };
         for (piece, meta) in self.pieces.iter_mut().zip(&metas[..count]) {
             let mut data = piece.split_to(meta.len);
             while !data.is_empty() {
@@ -321,7 +388,7 @@ mod tests {
     #[tokio::test]
     async fn datagrams_that_are_gathered_come_apart() {
         let (mut from, to) = (channel("127.0.0.1"), [channel("127.0.0.1"), channel("127.0.0.1")]);
-        let addrs = to.each_ref().map(|channel| channel.socket.get_ref().local_addr().unwrap());
+        let addrs = to.each_ref().map(|channel| channel.local_addr().unwrap());
         let lens = [1328, 1328, 1328, 56, 1328, 1400, 1400, 7, 7, 1, 9000, 9000];
         let sent: Vec<_> =
             lens.iter().cycle().take(24).enumerate().map(|(i, &len)| vec![i as u8; len]).collect();
@@ -342,6 +409,76 @@ mod tests {
             assert!(came == expected);
         }
         assert!(!from.is_broken());
+    }
+
+    /// Bytes of memory that wait to be read from the socket at `addr`: of `/proc/net/udp`, whose lines are
+    /// `sl local_address rem_address st tx_queue:rx_queue …`.
+    fn queued_bytes(addr: SocketAddr) -> usize {
+        let local = format!(":{:04X}", addr.port());
+        let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
+        let lines = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let queues = lines.filter(|words| words[1].ends_with(&local)).map(|words| words[4].to_owned());
+        queues.map(|queues| usize::from_str_radix(queues.split_once(':').unwrap().1, 16).unwrap()).sum()
+    }
+
+    const LONG: [u8; 1328] = [0; 1328];
+
+    #[tokio::test]
+    async fn a_system_call_sends_as_many_as_go_together() {
+        let (mut from, to) = (channel("127.0.0.1"), channel("127.0.0.1"));
+        let most = from.state.max_gso_segments().min(MAX_GATHERED / LONG.len());
+        // Linux sends up to 64 together, of this length as many as fit the length field of IP.
+        assert_eq!(most, 48);
+        (0..100).for_each(|_| from.send_to(&[&LONG], to.local_addr().unwrap()));
+        from.flush();
+        let mut calls = Vec::new();
+        while calls.iter().map(|(datagrams, _)| datagrams).sum::<usize>() < 100 {
+            calls.extend(to.sent_together().await);
+        }
+        assert_eq!(calls, [(48, LONG.len()), (48, LONG.len()), (4, LONG.len())]);
+    }
+
+    /// Those that came together, and those that came alone.
+    #[tokio::test]
+    async fn a_system_call_receives_all_that_has_come() {
+        let (mut from, to) = (channel("127.0.0.1"), channel("127.0.0.1"));
+        let addr = to.local_addr().unwrap();
+        for _ in 0..5 {
+            from.send_to(&[&LONG], addr);
+            from.flush();
+        }
+        (0..96).for_each(|_| from.send_to(&[&LONG], addr));
+        from.flush();
+        // Some of it may be on its way; what there is takes more memory than its bytes, and less than twice that.
+        while queued_bytes(addr) < 101 * LONG.len() {
+            tokio::task::yield_now().await;
+        }
+        to.readable().await;
+        assert_eq!(Inbox::default().receive(&to).count(), 101);
+    }
+
+    #[tokio::test]
+    async fn what_comes_to_one_that_is_muted_wakes_nobody_until_it_no_longer_is() {
+        let (mut from, mut muted, other) = (channel("127.0.0.1"), channel("127.0.0.1"), channel("127.0.0.1"));
+        let mut inbox = Inbox::default();
+        muted.mute(true);
+        for _ in 0..2 {
+            for to in [&muted, &other] {
+                from.send_to(&[b"1"], to.local_addr().unwrap());
+            }
+            from.flush();
+            // What was sent before it has come too.
+            other.readable().await;
+            assert_eq!(inbox.receive(&other).count(), 1);
+            assert!(poll_fn(|cx| Poll::Ready(muted.poll_readable(cx))).await.is_pending());
+        }
+        // Who looks finds it all the same.
+        assert_eq!(inbox.receive(&muted).count(), 2);
+        from.send_to(&[b"2"], muted.local_addr().unwrap());
+        from.flush();
+        muted.mute(false);
+        muted.readable().await;
+        assert_eq!(inbox.receive(&muted).count(), 1);
     }
 
     /// Nothing wakes the task again for what was there before.
@@ -371,12 +508,12 @@ mod tests {
     #[tokio::test]
     async fn fragmentation_stays_allowed() {
         let v4 = channel("127.0.0.1");
-        assert_eq!(ip_mtu_discover(&v4.socket).unwrap(), Ipv4PathMtuDiscovery::WANT);
+        assert_eq!(ip_mtu_discover(&v4.socket.get_ref().socket).unwrap(), Ipv4PathMtuDiscovery::WANT);
         let v6 = channel("::1");
-        assert_eq!(ipv6_mtu_discover(&v6.socket).unwrap(), Ipv6PathMtuDiscovery::WANT);
-        assert!(!getsockopt(&v6.socket, sockopt::Ipv6DontFrag).unwrap());
+        assert_eq!(ipv6_mtu_discover(&v6.socket.get_ref().socket).unwrap(), Ipv6PathMtuDiscovery::WANT);
+        assert!(!getsockopt(&v6.socket.get_ref().socket, sockopt::Ipv6DontFrag).unwrap());
         // What goes to ::ffff:10.0.0.1 is of IPv4.
         let both = channel("::");
-        assert_eq!(ip_mtu_discover(&both.socket).unwrap(), Ipv4PathMtuDiscovery::WANT);
+        assert_eq!(ip_mtu_discover(&both.socket.get_ref().socket).unwrap(), Ipv4PathMtuDiscovery::WANT);
     }
 }

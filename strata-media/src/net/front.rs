@@ -65,6 +65,12 @@ impl Front {
         })
     }
 
+    /// While the timer is about to go off `soon`, media that comes to where it has just come wakes nobody: it is read then.
+    pub(super) fn mute(&mut self, soon: bool) {
+        let listening = self.listening();
+        self.sockets[..listening].iter_mut().for_each(|pair| pair.rtp.mute(soon && pair.busy));
+    }
+
     /// How many sockets are listened at; those after them are of calls.
     fn listening(&self) -> usize {
         self.sockets.len() - self.calls.len()
@@ -83,7 +89,9 @@ impl Front {
             inbox.receive(&sockets.rtp).for_each(|(data, _)| call.receive(now, data));
         }
         for link in 0..listening {
-            for (data, from) in inbox.receive(&self.sockets[link].rtp) {
+            let came = inbox.receive(&self.sockets[link].rtp);
+            self.sockets[link].busy = came.len() > 0;
+            for (data, from) in came {
                 self.sort(now, link, from, data, &mut take);
             }
             let Some(rtcp) = &self.sockets[link].rtcp else { continue };
@@ -203,5 +211,35 @@ impl Front {
             path.rtcp_packets += tunnel.rtcp_packets;
             path.rtt = tunnel.rtt.or(path.rtt);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::channel::Channel;
+    use super::*;
+
+    /// By two links, one of which carries media.
+    #[tokio::test]
+    #[expect(clippy::disallowed_types, reason = "its peer is a test")]
+    async fn media_wakes_nobody_while_the_timer_is_about_to() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let pairs: Vec<_> = (0..2).map(|_| socket::listen(any).unwrap()).collect();
+        let to = pairs[1].rtp.local_addr().unwrap();
+        let mut front = Front::register(pairs, &ReceiverConfig::new(vec![any; 2]), 1).unwrap();
+        let muted = |front: &Front| [0, 1].map(|link| front.sockets[link].rtp.is_muted());
+        let mut from = Channel::register(std::net::UdpSocket::bind(any).unwrap()).unwrap();
+        from.send_to(&[b"media"], to);
+        from.flush();
+        front.readable().await;
+        front.receive(Instant::now(), |_| {});
+        for soon in [true, false, true] {
+            front.mute(soon);
+            assert_eq!(muted(&front), [false, soon]);
+        }
+        // Nothing has come since.
+        front.receive(Instant::now(), |_| {});
+        front.mute(true);
+        assert_eq!(muted(&front), [false, false]);
     }
 }

@@ -48,6 +48,7 @@ pub(super) async fn serve(mut front: Front, mut machine: impl Machine) {
             machine.publish(now, &front);
         }
         let soon = wait_until(timer.as_mut(), now, due.min(next_stats));
+        front.mute(soon);
         tokio::select! {
             biased;
             () = machine.closed() => return,

@@ -132,6 +132,8 @@ pub(super) struct LinkSockets {
     pub(super) rtcp: Option<Channel>,
     /// A sender's, where a group answers.
     pub(super) group: Option<Channel>,
+    /// Whether something had come when RTP was last read.
+    pub(super) busy: bool,
     opened: Instant,
 }
 
@@ -143,7 +145,13 @@ impl LinkSockets {
             rtcp = rtcp.take().map(|rtcp| rtcp.aimed_at(addr));
             Channel::register(socket)
         });
-        Ok(Self { rtp: Channel::register(pair.rtp)?, group: group.transpose()?, rtcp, opened: now })
+        Ok(Self {
+            rtp: Channel::register(pair.rtp)?,
+            group: group.transpose()?,
+            rtcp,
+            busy: false,
+            opened: now,
+        })
     }
 
     /// Whether a send failed in a way that does not pass by itself, and it is time to open others in their place.

@@ -1,9 +1,10 @@
 //! What a stream costs at a constant rate, and how much is carried without loss: Strata's two ends beside those of
-//! librist and SRT, over loopback, in the same run.
+//! librist and SRT, and beside bare UDP, over loopback, in the same run.
 #![expect(clippy::disallowed_methods, reason = "a measurement waits")]
 
 mod ends;
 mod tools;
+mod udp;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -15,9 +16,10 @@ use clap::{Parser, ValueEnum};
 /// Measures what a stream of 1316-byte payloads costs: CPU time (user and system) of both ends per Gbit, and the
 /// highest rate at which nothing is lost.
 ///
-/// Every end is a process of its own. Strata's ends are the library: payloads are made and taken within. The tools
-/// of librist and SRT read and write UDP, which is part of what they cost; the programs at the far ends of that are
-/// not. Tools that are not installed are left out.
+/// Every end is a process of its own. Strata's ends are the library: payloads are made and taken within; `udp` is what
+/// that stands on: the same payloads by the same sockets, and nothing else. The tools of librist and SRT read and write
+/// UDP, which is part of what they cost; the programs at the far ends of that are not. Tools that are not installed are
+/// left out.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -46,6 +48,8 @@ struct Cli {
 /// Who carries the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Way {
+    /// The floor: the same payloads by the same sockets, without a protocol
+    Udp,
     StrataSimple,
     StrataMain,
     StrataAes128,
@@ -55,6 +59,8 @@ pub(crate) enum Way {
     Srt,
 }
 
+/// The floor's name.
+pub(crate) const UDP: &str = "udp";
 /// Bytes of a payload: seven packets of transport stream.
 pub(crate) const PAYLOAD: usize = 1316;
 /// What both ends are set to when CPU time is measured, and for the highest rate, where sequence numbers of 16 bits
@@ -164,17 +170,18 @@ fn measure(way: Way, rate: u64, latency: Duration, time: Duration, single: bool)
 }
 
 fn start(way: Way, rate: u64, latency: Duration, single: bool) -> Result<Option<Ends>> {
-    let main = match way {
+    let form = match way {
+        Way::Udp => UDP,
         Way::StrataSimple => "simple",
         Way::StrataMain => "main",
         Way::StrataAes128 => "aes128",
         _ => return tools::start(way, rate, latency),
     };
     let latency = latency.as_millis().to_string();
-    let mut receiver = Process::start(own(&["receive", main, &latency])?)?;
+    let mut receiver = Process::start(own(&["receive", form, &latency])?)?;
     let address = receiver.line()?;
     let sending = if single { "single" } else { "together" };
-    let sender = Process::start(own(&["send", main, &latency, &address, &rate.to_string(), sending])?)?;
+    let sender = Process::start(own(&["send", form, &latency, &address, &rate.to_string(), sending])?)?;
     Ok(Some(Ends { sender, receiver, around: None }))
 }
 
