@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::socket;
 use super::*;
 use crate::bond::{BondStats, Mode, SchedulerParams};
 
@@ -311,6 +312,66 @@ async fn stream_until(
         let packet = received.recv().await.unwrap();
         assert_eq!((packet.payload.as_ref(), packet.lost_before), (next.to_be_bytes().as_ref(), 0));
         *next += 1;
+    }
+}
+
+/// What waits together goes out together: of what is taken at a time a system call for 48, and one for the rest.
+#[tokio::test]
+async fn a_driver_sends_many_datagrams_by_a_system_call() {
+    const PAYLOADS: usize = 128;
+    for profile in [Profile::Simple, Profile::Main] {
+        let rtp = socket::listen(loopback()).unwrap().rtp;
+        let to = Channel::register(rtp).unwrap();
+        let mut config = SenderConfig::new(vec![LinkConfig::new(0, to.local_addr().unwrap())]);
+        config.profile = profile;
+        // Nobody answers: all may be under way.
+        config.scheduler.max_ahead = Some(LATENCY);
+        let (handle, driver) = sender(config).unwrap();
+        for _ in 0..PAYLOADS {
+            handle.send(Bytes::from_static(&[0x47; 1316])).await.unwrap();
+        }
+        tokio::spawn(driver.run());
+        let (mut datagrams, mut calls) = (0, 0);
+        while datagrams < PAYLOADS {
+            // Others are RTCP, and what tunnels say themselves.
+            for (count, _) in to.sent_together().await.into_iter().filter(|(_, len)| *len > 1316) {
+                datagrams += count;
+                calls += 1;
+            }
+        }
+        assert!(calls <= 2 * PAYLOADS.div_ceil(64), "{profile:?}: {datagrams} datagrams by {calls} calls");
+    }
+}
+
+/// A payload lies where the system wrote it, behind those that were read with it: none has memory of its own.
+#[tokio::test]
+async fn payloads_that_are_received_share_what_they_were_read_into() {
+    const PAYLOADS: usize = 48;
+    // An allocator would put less between two of them.
+    const LEN: usize = 1000;
+    for profile in [Profile::Simple, Profile::Main] {
+        let (mut received, driver) = receiver(ReceiverConfig::new(vec![loopback()])).unwrap();
+        tokio::spawn(driver.run());
+        let mut config = SenderConfig::new(vec![LinkConfig::new(0, received.local_addrs()[0])]);
+        config.profile = profile;
+        // All may be under way before anybody answers.
+        config.scheduler.max_ahead = Some(LATENCY);
+        let (handle, driver) = sender(config).unwrap();
+        for _ in 0..PAYLOADS {
+            handle.send(Bytes::from_static(&[0x47; LEN])).await.unwrap();
+        }
+        tokio::spawn(driver.run());
+        let mut packets = Vec::new();
+        while packets.len() < PAYLOADS {
+            packets.push(received.recv().await.unwrap().payload.as_ptr().addr());
+        }
+        let between = |pair: &[usize]| pair[1].wrapping_sub(pair[0]);
+        // RTP has 12 bytes, a tunnel at least 8 more.
+        let headers = if profile == Profile::Simple { 12..=12 } else { 20..=28 };
+        let beside =
+            packets.windows(2).filter(|pair| headers.contains(&between(pair).wrapping_sub(LEN))).count();
+        // They came by two system calls, or by one: the first one was sent more than once.
+        assert!(beside >= PAYLOADS - 3, "{profile:?}: {beside}, {packets:?}");
     }
 }
 

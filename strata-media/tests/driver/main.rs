@@ -3,3 +3,4 @@
 
 mod allocations;
 mod held_up;
+mod updates;
