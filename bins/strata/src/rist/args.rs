@@ -300,17 +300,11 @@ impl Send {
     /// The links, as they are written.
     pub(super) fn urls(&self) -> Result<RistUrls, Failure> {
         let Profile(profile) = self.profile;
-        let mut urls = self.common.urls("--output", &self.output)?.or_profile(profile);
-        if self.null_packet_deletion {
-            urls = urls.or_null_packet_deletion();
-        }
-        if self.sequence_extension {
-            urls = urls.or_sequence_extension();
-        }
-        if self.full_datagrams {
-            urls = urls.or_full_datagrams();
-        }
-        Ok(urls)
+        let urls = self.common.urls("--output", &self.output)?.or_profile(profile);
+        Ok(urls
+            .or_null_packet_deletion(self.null_packet_deletion)
+            .or_sequence_extension(self.sequence_extension)
+            .or_full_datagrams(self.full_datagrams))
     }
 
     /// The sender over links that are resolved, of what comes in at `input`.

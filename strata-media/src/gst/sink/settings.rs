@@ -69,16 +69,11 @@ impl Settings {
     }
 
     /// URLs, with what the element's properties say where they do not.
-    fn with_own(&self, mut urls: RistUrls) -> RistUrls {
-        if self.null_packet_deletion {
-            urls = urls.or_null_packet_deletion();
-        }
-        if self.sequence_extension {
-            urls = urls.or_sequence_extension();
-        }
-        if self.full_datagrams {
-            urls = urls.or_full_datagrams();
-        }
+    fn with_own(&self, urls: RistUrls) -> RistUrls {
+        let urls = urls
+            .or_null_packet_deletion(self.null_packet_deletion)
+            .or_sequence_extension(self.sequence_extension)
+            .or_full_datagrams(self.full_datagrams);
         match self.profile {
             SinkProfile::Auto => urls,
             SinkProfile::Simple => urls.or_profile(Profile::Simple),

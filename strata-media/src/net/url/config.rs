@@ -116,22 +116,22 @@ impl RistUrls {
         self.or(Param::Profile(profile))
     }
 
-    /// Without null packets, unless a URL says otherwise.
+    /// Without null packets if `wanted`, unless a URL says otherwise.
     #[must_use]
-    pub fn or_null_packet_deletion(self) -> Self {
-        self.or(Param::NullPacketDeletion(true))
+    pub fn or_null_packet_deletion(self, wanted: bool) -> Self {
+        if wanted { self.or(Param::NullPacketDeletion(true)) } else { self }
     }
 
-    /// With sequence numbers of 32 bits, unless a URL says otherwise.
+    /// With sequence numbers of 32 bits if `wanted`, unless a URL says otherwise.
     #[must_use]
-    pub fn or_sequence_extension(self) -> Self {
-        self.or(Param::SequenceExtension(true))
+    pub fn or_sequence_extension(self, wanted: bool) -> Self {
+        if wanted { self.or(Param::SequenceExtension(true)) } else { self }
     }
 
-    /// With whole datagrams of IPv4 in the tunnels, unless a URL says otherwise.
+    /// With whole datagrams of IPv4 in the tunnels if `wanted`, unless a URL says otherwise.
     #[must_use]
-    pub fn or_full_datagrams(self) -> Self {
-        self.or(Param::FullDatagrams(true))
+    pub fn or_full_datagrams(self, wanted: bool) -> Self {
+        if wanted { self.or(Param::FullDatagrams(true)) } else { self }
     }
 
     /// With keys of this length where no URL says another.

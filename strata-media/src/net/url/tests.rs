@@ -78,13 +78,17 @@ fn what_only_the_main_profile_has_is_set_by_urls_and_beside_them() {
     };
     let text = "rist://1.1.1.1:2?null-packet-deletion,rist://1.1.1.1:4?sequence-extension=1&full-datagrams&virt-dst-port=2000";
     assert_eq!(all(&urls(text).sender().unwrap()), (true, true, true, Some(2000)));
-    let beside = |text: &str| {
-        let urls = urls(text).or_null_packet_deletion().or_sequence_extension().or_full_datagrams();
-        all(&urls.sender().unwrap())
+    let beside = |text: &str, [nulls, numbers, whole]: [bool; 3]| {
+        let urls = urls(text).or_null_packet_deletion(nulls).or_sequence_extension(numbers);
+        all(&urls.or_full_datagrams(whole).sender().unwrap())
     };
-    assert_eq!(beside("rist://1.1.1.1:2"), (true, true, true, None));
+    for wanted @ [nulls, numbers, whole] in
+        [[true; 3], [false; 3], [true, false, false], [false, true, false]]
+    {
+        assert_eq!(beside("rist://1.1.1.1:2", wanted), (nulls, numbers, whole, None));
+    }
     let text = "rist://1.1.1.1:2?null-packet-deletion=0&sequence-extension=0&full-datagrams=0";
-    assert_eq!(beside(text), (false, false, false, None));
+    assert_eq!(beside(text, [true; 3]), (false, false, false, None));
 }
 
 #[test]
