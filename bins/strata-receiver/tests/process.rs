@@ -34,7 +34,10 @@ impl Process {
 
     fn start_in(dir: TempDir, args: &[&str]) -> (Self, Client, Vec<u16>) {
         let mut command = Command::new(BINARY);
-        command.args(["--ports", "0", "--stream-id", "str_test"]).args(args);
+        if !args.contains(&"--ports") {
+            command.args(["--ports", "0"]);
+        }
+        command.args(["--stream-id", "str_test"]).args(args);
         if !args.contains(&"--latency-ms") {
             command.args(["--latency-ms", &LATENCY.as_millis().to_string()]);
         }
@@ -211,6 +214,23 @@ fn it_is_steered_by_its_socket_and_stops_when_told() {
     client.send(r#"{"cmd":"stop"}"#);
     assert_eq!((client.stopped(), other.stopped()), ("stop".into(), "stop".into()));
     process.assert_ended();
+}
+
+/// Of the process while it receives by two links: the stream has one, and each output another, so that who does not keep up
+/// holds no stream up.
+#[test]
+fn a_stream_has_one_thread_and_each_output_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (record, copy) = (dir.path().join("a.ts"), format!("file://{}", dir.path().join("b.ts").display()));
+    let (process, mut client, ports) =
+        Process::start(&["--ports", "0,0", "--record", record.to_str().unwrap(), "--output", &copy]);
+    ports.iter().for_each(|port| drop(send(*port, 10)));
+    client.recording();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.child.id())).unwrap();
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap();
+    let mut names: Vec<_> = tasks.map(|task| name(task.unwrap()).trim_end().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["output 1", "record", "strata-receiver"]);
 }
 
 #[test]
