@@ -141,9 +141,9 @@ impl BondingMode {
 /// How packets are spread over links; absent fields keep their value or default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scheduler {
-    /// Sets [`redundancy_enabled`](Self::redundancy_enabled), [`redundancy_spare_ratio`](Self::redundancy_spare_ratio) and
-    /// [`critical_broadcast`](Self::critical_broadcast), where they do not stand beside it in the same message, and on how many
-    /// links a critical packet is sent; `economy` when it was never given. Not in `control.md`.
+    /// Sets [`redundancy_enabled`](Self::redundancy_enabled), [`redundancy_spare_ratio`](Self::redundancy_spare_ratio),
+    /// [`critical_broadcast`](Self::critical_broadcast) and [`critical_target_links`](Self::critical_target_links), where they do
+    /// not stand beside it in the same message; `economy` when it was never given. Not in `control.md`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<BondingMode>,
     /// Two queues, reliable and unreliable, under overload.
@@ -159,6 +159,10 @@ pub struct Scheduler {
     /// does not tell what arrives, as any but Strata's, only what has waited for so long is not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discard_deadline_ms: Option<u32>,
+    /// How far a link is filled ahead of what it is believed to carry, at most, ms. When absent, the engine chooses by the latency. Not in
+    /// `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ahead_ms: Option<u32>,
     /// Copies on a second link, within spare capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redundancy_enabled: Option<bool>,
@@ -191,6 +195,13 @@ pub struct Scheduler {
     /// Keyframes, parameter sets and tables are copied to a second link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_broadcast: Option<bool>,
+    /// On how many links such a packet is sent, the first one included, 1 to 64. Not in `control.md`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "range::setting::<1, 64, _>"
+    )]
+    pub critical_target_links: Option<u32>,
 }
 
 #[cfg(test)]

@@ -201,6 +201,15 @@ pub struct LinkStats {
     /// Estimated queueing delay on the link, ms.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_millis")]
     pub queue_ms: Option<f64>,
+    /// The least round-trip time lately, ms: its baseline, without a queue. Not in `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_millis")]
+    pub rtt_min_ms: Option<f64>,
+    /// Rate at which packets arrive, bit/s. Not in `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_bps: Option<u64>,
+    /// How well [`capacity_bps`](Self::capacity_bps) is founded, 0 to 1. Not in `control.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "range::optional_ratio")]
+    pub capacity_confidence: Option<f64>,
     /// Why the link cannot be used, such as an interface that is not there. Not in `control.md`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -78,6 +78,7 @@ any_struct! {
         capacity_bps: any::<u64>(), sent_bytes: any::<u64>(), signal_dbm: of(any::<i32>()),
         sent_bps: of(any::<u64>()), lost_packets: of(any::<u64>()),
         retransmitted_packets: of(any::<u64>()), in_flight_bytes: of(any::<u64>()), queue_ms: of(0.0..1e6),
+        rtt_min_ms: of(0.0..1e6), delivery_bps: of(any::<u64>()), capacity_confidence: of(0.0..=1.0),
         error: of(text()),
     }
     stream_ended -> StreamEnded {
@@ -117,6 +118,7 @@ any_struct! {
         mode: of(bonding_mode()),
         storm_enabled: of(any::<bool>()), storm_reliable_weight: of(0.0..=1.0),
         storm_unreliable_max_age_ms: of(any::<u32>()), discard_deadline_ms: of(any::<u32>()),
+        max_ahead_ms: of(any::<u32>()), critical_target_links: of(1u32..=64),
         redundancy_enabled: of(any::<bool>()), redundancy_spare_ratio: of(0.0..=1.0),
         redundancy_max_packet_bytes: of(any::<u32>()), redundancy_target_links: of(1u32..=64),
         critical_broadcast: of(any::<bool>()), failover_suspect_ms: of(any::<u32>()),

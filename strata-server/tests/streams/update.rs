@@ -32,6 +32,10 @@ async fn a_change_goes_to_the_device_as_it_is_asked_for_and_links_to_the_streams
     assert_eq!((status, &view["id"]), (StatusCode::OK, &started["id"]), "{view}");
     assert_eq!(serde_json::to_value(told(&mut agent).await).unwrap(), example);
 
+    let beyond = json!({"scheduler": {"max_ahead_ms": 20, "critical_target_links": 3}});
+    assert_eq!(world.update_stream(&agent.sender, beyond.clone()).await.0, StatusCode::OK);
+    assert_eq!(serde_json::to_value(told(&mut agent).await).unwrap(), beyond);
+
     let costs = json!({"id": 1, "interface": "wwan1", "priority": "backup", "weight": 5, "metered": true, "cap_mb": 9});
     let body = json!({"encoder": {"bitrate_kbps": 900}, "links": [costs, {"id": 0}]});
     assert_eq!(world.update_stream(&agent.sender, body).await.0, StatusCode::OK);

@@ -80,15 +80,15 @@ impl PipelineConfig {
         let have = &mut self.bonding.scheduler;
         if given.mode.is_some() {
             // What was set before within another mode is over.
-            (have.redundancy_enabled, have.redundancy_spare_ratio, have.critical_broadcast) =
-                (None, None, None);
+            (have.redundancy_enabled, have.redundancy_spare_ratio) = (None, None);
+            (have.critical_broadcast, have.critical_target_links) = (None, None);
         }
         macro_rules! take {
             ($($field:ident)*) => {$( if given.$field.is_some() { have.$field = given.$field; } )*};
         }
         take!(mode storm_enabled storm_reliable_weight storm_unreliable_max_age_ms discard_deadline_ms
-            redundancy_enabled redundancy_spare_ratio redundancy_max_packet_bytes redundancy_target_links
-            critical_broadcast failover_suspect_ms failover_readmit_ms fec_enabled fec_max_ratio);
+            max_ahead_ms redundancy_enabled redundancy_spare_ratio redundancy_max_packet_bytes redundancy_target_links
+            critical_broadcast critical_target_links failover_suspect_ms failover_readmit_ms fec_enabled fec_max_ratio);
     }
 }
 

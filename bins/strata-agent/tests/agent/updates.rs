@@ -48,7 +48,7 @@ fn an_update_that_cannot_be_says_why_and_changes_nothing() {
 
         let good = json!({
             "encoder": {"bitrate_kbps": 200}, "links": [link(0), link(1), link(2)],
-            "scheduler": {"redundancy_enabled": true, "redundancy_spare_ratio": 1.0},
+            "scheduler": {"redundancy_enabled": true, "redundancy_spare_ratio": 1.0, "max_ahead_ms": 20, "critical_target_links": 3},
         });
         let twice = link(1);
         for (part, more, field, reason) in [
@@ -58,6 +58,7 @@ fn an_update_that_cannot_be_says_why_and_changes_nothing() {
                 "scheduler.storm_unreliable_max_age_ms",
                 "1 to 60000",
             ),
+            ("scheduler", json!({"max_ahead_ms": 1001}), "scheduler.max_ahead_ms", "1 to 1000"),
             ("encoder", json!({"min_bitrate_kbps": 201}), "encoder.min_bitrate_kbps", "200"),
             ("links", twice, "links[3].id", "another link"),
             ("links", json!({"id": 3, "uri": "rist://127.0.0.1:0"}), "links[3].uri", "port"),
@@ -78,7 +79,18 @@ fn an_update_that_cannot_be_says_why_and_changes_nothing() {
 
         assert_eq!(ask(&mut device, CommandKind::ConfigUpdate, good).await, Reply::ok());
         stats(&mut device, |s| state(s) == (Some(200), vec![0, 1, 2])).await;
-        assert_ne!(kept(), first);
+        for said in ["max_ahead_ms = 20", "critical_target_links = 3"] {
+            assert!(kept().contains(said) && !first.contains(said), "{}", kept());
+        }
+        // What a link is known by: it has answered, packets arrive, and no queue has shown what it carries.
+        let known = |s: &StreamStats| {
+            s.links.iter().all(|l| {
+                l.rtt_min_ms.is_some_and(|rtt| rtt > 0.0 && rtt <= l.rtt_ms)
+                    && l.delivery_bps.is_some_and(|bps| bps > 0)
+                    && l.capacity_confidence.is_some_and(|share| (0.0..1.0).contains(&share))
+            })
+        };
+        stats(&mut device, known).await;
         let stop = json!({"stream_id": "str_1", "reason": "user_request"});
         assert_eq!(ask(&mut device, CommandKind::StreamStop, stop).await, Reply::ok());
     });

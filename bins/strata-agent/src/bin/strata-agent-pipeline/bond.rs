@@ -29,12 +29,15 @@ pub(crate) fn scheduler(given: &Scheduler) -> anyhow::Result<SchedulerParams> {
     let mut params = SchedulerParams::new(mode);
     let ms = |ms: u32| Duration::from_millis(ms.into());
     params.discard_deadline = given.discard_deadline_ms.map(ms);
+    params.max_ahead = given.max_ahead_ms.map(ms);
     let copies = &mut params.redundancy;
     take(&mut copies.enabled, given.redundancy_enabled);
     take(&mut copies.spare_ratio, given.redundancy_spare_ratio);
     take(&mut copies.max_packet_bytes, given.redundancy_max_packet_bytes.map(|bytes| bytes as usize));
     take(&mut copies.target_links, given.redundancy_target_links.map(|links| links as usize));
-    take(&mut params.critical_broadcast.enabled, given.critical_broadcast);
+    let critical = &mut params.critical_broadcast;
+    take(&mut critical.enabled, given.critical_broadcast);
+    take(&mut critical.target_links, given.critical_target_links.map(|links| links as usize));
     let storm = &mut params.storm;
     take(&mut storm.enabled, given.storm_enabled);
     take(&mut storm.reliable_weight, given.storm_reliable_weight);
@@ -69,11 +72,13 @@ mod tests {
             storm_reliable_weight: Some(0.7),
             storm_unreliable_max_age_ms: Some(150),
             discard_deadline_ms: Some(200),
+            max_ahead_ms: Some(20),
             redundancy_enabled: Some(true),
             redundancy_spare_ratio: Some(0.4),
             redundancy_max_packet_bytes: Some(1000),
             redundancy_target_links: Some(3),
             critical_broadcast: Some(true),
+            critical_target_links: Some(4),
             failover_suspect_ms: Some(300),
             failover_readmit_ms: Some(900),
             fec_enabled: Some(false),
@@ -81,6 +86,7 @@ mod tests {
         };
         let params = scheduler(&given).unwrap();
         assert_eq!(params.discard_deadline, Some(Duration::from_millis(200)));
+        assert_eq!(params.max_ahead, Some(Duration::from_millis(20)));
         let storm = params.storm;
         assert!(storm.enabled && storm.reliable_weight == 0.7);
         assert_eq!(storm.unreliable_max_age, Duration::from_millis(150));
@@ -91,8 +97,7 @@ mod tests {
         let ms = |time: Duration| time.as_millis();
         assert_eq!((ms(failover.suspect_after), ms(failover.readmit_after)), (300, 900));
         assert!(!params.fec.enabled && params.fec.max_ratio == 0.2);
-        let expected = SchedulerParams::new(Mode::Robust).critical_broadcast;
-        assert_eq!(params.critical_broadcast, expected, "of which only the mode speaks");
+        assert_eq!(params.critical_broadcast.target_links, 4);
     }
 
     #[test]

@@ -279,6 +279,9 @@ fn link_stats(link: &strata_media::bond::LinkStats) -> LinkStats {
         retransmitted_packets: Some(link.retransmitted),
         in_flight_bytes: Some(link.in_flight_bytes),
         queue_ms: Some(link.queue_ms),
+        rtt_min_ms: Some(link.rtt_min_ms),
+        delivery_bps: Some(link.delivery_bps),
+        capacity_confidence: Some(link.capacity_confidence),
         error: link.error.clone(),
     }
 }

@@ -192,6 +192,7 @@ fn scheduler(scheduler: &Scheduler, field: &str) -> Result<(), Fault> {
     let key = |key: &str| format!("{field}.{key}");
     within(&key("storm_unreliable_max_age_ms"), scheduler.storm_unreliable_max_age_ms, 1..=60_000)?;
     within(&key("discard_deadline_ms"), scheduler.discard_deadline_ms, 1..=60_000)?;
+    within(&key("max_ahead_ms"), scheduler.max_ahead_ms, 1..=1000)?;
     within(&key("failover_suspect_ms"), scheduler.failover_suspect_ms, 50..=10_000)?;
     within(&key("failover_readmit_ms"), scheduler.failover_readmit_ms, 0..=60_000)?;
     within(&key("redundancy_max_packet_bytes"), scheduler.redundancy_max_packet_bytes, 0..=65_535)

@@ -136,6 +136,7 @@ fn every_part_of_the_scheduler_is_taken_at_the_start_and_later() {
         json!({"storm_enabled": true, "discard_deadline_ms": 200, "redundancy_enabled": true, "critical_broadcast": true}),
         json!({"discard_deadline_ms": 300, "redundancy_spare_ratio": 0.4}),
         json!({"failover_suspect_ms": 300, "failover_readmit_ms": 0}),
+        json!({"max_ahead_ms": 1000, "critical_broadcast": true, "critical_target_links": 3}),
         json!({"fec_enabled": false, "fec_max_ratio": 1}),
         json!({"mode": "economy"}),
         json!({"mode": "balanced", "redundancy_spare_ratio": 0.3}),
@@ -151,6 +152,8 @@ fn every_part_of_the_scheduler_is_taken_at_the_start_and_later() {
     for (name, value) in [
         ("storm_unreliable_max_age_ms", json!(0)),
         ("discard_deadline_ms", json!(60_001)),
+        ("max_ahead_ms", json!(0)),
+        ("max_ahead_ms", json!(1001)),
         ("redundancy_max_packet_bytes", json!(65_536)),
         ("failover_suspect_ms", json!(49)),
         ("failover_readmit_ms", json!(60_001)),

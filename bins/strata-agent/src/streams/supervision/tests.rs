@@ -315,16 +315,23 @@ fn an_update_that_the_child_refuses_or_never_answers_is_not_for_the_next_one() {
 fn a_mode_is_laid_over_before_the_parameters_beside_it() {
     let mut bench = Bench::live();
     for scheduler in [
-        json!({"redundancy_spare_ratio": 0.3, "redundancy_enabled": true, "critical_broadcast": true, "fec_enabled": false}),
+        json!({"redundancy_spare_ratio": 0.3, "redundancy_enabled": true, "critical_broadcast": true, "fec_enabled": false,
+            "critical_target_links": 3}),
         json!({"mode": "robust", "critical_broadcast": false}),
-        json!({"discard_deadline_ms": 300}),
+        json!({"discard_deadline_ms": 300, "max_ahead_ms": 20}),
     ] {
         bench.feed(Input::Update(serde_json::from_value(json!({"scheduler": scheduler})).unwrap()));
         assert_eq!(bench.said(PipelineEvent::Updated { error: None }), [Output::Updated(Ok(()))]);
     }
     let kept = &bench.machine.running().unwrap().bonding.scheduler;
-    let expected = json!({"mode": "robust", "critical_broadcast": false, "discard_deadline_ms": 300, "fec_enabled": false});
+    let expected = json!({"mode": "robust", "critical_broadcast": false, "discard_deadline_ms": 300, "fec_enabled": false,
+        "max_ahead_ms": 20});
     assert_eq!(serde_json::to_value(kept).unwrap(), expected);
+    let later = json!({"scheduler": {"critical_target_links": 2}});
+    bench.feed(Input::Update(serde_json::from_value(later).unwrap()));
+    bench.said(PipelineEvent::Updated { error: None });
+    let kept = &bench.machine.running().unwrap().bonding.scheduler;
+    assert_eq!(kept.critical_target_links, Some(2));
 }
 
 /// A retry has what is left of the caps, however often; a link that is gone and comes again too.
