@@ -20,8 +20,10 @@ pub struct BondStats {
     pub fec_packets: u64,
     /// Sequence numbers the receiver asked for, each request counted.
     pub requested: u64,
-    /// Requests that were not served: unknown, too old, too soon after the last copy, or over the rate limit.
+    /// Requests that were not served: too old, too soon after the last copy, or over the rate limit.
     pub refused: u64,
+    /// Requests for packets that were never given to the sender.
+    pub unknown_requests: u64,
     /// Packets not sent, or not sent again, because they could not have arrived in time.
     pub discarded: u64,
     /// Those of them that were never sent: there is more to send than the links carry. The others were lost, and asked for
@@ -40,6 +42,8 @@ pub struct BondStats {
     pub rtcp_datagrams: u64,
     /// Those of them that were not understood.
     pub rejected_datagrams: u64,
+    /// Those of them that were not read, as more came by a link than a peer has to say: 4 MB in a second.
+    pub throttled_datagrams: u64,
     /// Requests that named another stream.
     pub foreign_requests: u64,
     /// Echo requests that came too soon after others to be answered.

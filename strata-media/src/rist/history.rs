@@ -90,6 +90,11 @@ impl History {
         (self.start..self.next).contains(&number)
     }
 
+    /// Whether the newest packet was sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.entries.back().is_some_and(|entry| entry.last.is_some())
+    }
+
     fn first(&self) -> u64 {
         self.next - self.entries.len() as u64
     }

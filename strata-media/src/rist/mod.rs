@@ -15,6 +15,7 @@
 mod allowance;
 mod arrivals;
 pub mod auth;
+mod budget;
 mod clock;
 mod echo;
 mod error;
@@ -24,6 +25,7 @@ pub mod gre;
 #[cfg(feature = "net")]
 pub(crate) mod group;
 pub(crate) mod history;
+mod intake;
 mod keyframe;
 mod media;
 mod missing;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::echo::Echo;
+use super::intake::Intake;
 use super::reports::Reports;
 use super::sender::REPORT_INTERVAL;
 use super::taker::Taker;
@@ -68,6 +69,8 @@ pub(super) struct Path {
     roused: u8,
     /// What whoever chooses the path knows of it.
     pub(super) way: Option<Way>,
+    /// What is read of its peer.
+    pub(super) intake: Intake,
 }
 
 #[derive(Debug)]
@@ -96,6 +99,7 @@ impl Path {
             idles: false,
             roused: 0,
             way: None,
+            intake: Intake::new(now),
         }
     }
 

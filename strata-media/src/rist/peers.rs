@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::allowance::Allowances;
 use super::arrivals::Source;
 use super::echo::Echo;
+use super::intake::Intake;
 use super::seed::Seed;
 
 /// Peers at a time: the most links of a bond, and some that have moved.
@@ -60,6 +61,7 @@ pub(super) struct Peer {
     answered: Option<Instant>,
     /// Whether the sender hears by another way, so that this one is not needed.
     silent: bool,
+    intake: Intake,
 }
 
 impl Peer {
@@ -121,11 +123,24 @@ impl Peer {
 pub(super) struct Peers {
     list: Vec<Peer>,
     seed: Seed,
+    /// What is read of all others.
+    others: Option<Intake>,
 }
 
 impl Peers {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { list: Vec::new(), seed }
+        Self { list: Vec::new(), seed, others: None }
+    }
+
+    /// Whether a datagram of so many bytes is read.
+    pub(super) fn reads(&mut self, now: Instant, link: usize, addr: SocketAddr, len: usize) -> bool {
+        let known = self.list.iter_mut().find(|peer| peer.link == link && peer.addr == addr);
+        let others = &mut self.others;
+        let intake = match known {
+            Some(peer) => &mut peer.intake,
+            None => others.get_or_insert_with(|| Intake::new(now)),
+        };
+        intake.takes(now, len)
     }
 
     /// The peer at `addr`, taken up if there is room. Who belongs to the stream, as far as can be seen, goes before who does not.
@@ -164,6 +179,7 @@ impl Peers {
             group: false,
             answered: None,
             silent: false,
+            intake: Intake::new(now),
         });
         self.list.last_mut()
     }

@@ -14,12 +14,16 @@ pub struct SenderCounters {
     pub bytes: u64,
     /// Sequence numbers asked for, each request counted.
     pub requested: u64,
-    /// Requests not served: unknown, too old, too soon, too often, or over the allowance.
+    /// Requests not served: too old, too soon, too often, or over the allowance.
     pub refused: u64,
+    /// Requests for packets that were never given.
+    pub unknown_requests: u64,
     /// RTCP datagrams that came, of whatever kind.
     pub rtcp_datagrams: u64,
     /// Those of them that were not understood.
     pub rejected: u64,
+    /// Those of them that were not read, as more came than a peer has to say: 4 MB in a second, on one path.
+    pub throttled: u64,
     /// Requests for a keyframe, of a receiver that has answered an echo request; at most two and a half in a second.
     pub keyframe_requests: u64,
     /// Requests that named another stream.
@@ -71,6 +75,9 @@ pub struct ReceiverStats {
     pub crowded_datagrams: u64,
     /// Echo requests that came too soon after others to be answered.
     pub throttled_echoes: u64,
+    /// Datagrams of RTCP that were not read, as more came than a sender has to say: 4 MB in a second, of one of its links, or of all that
+    /// are not known.
+    pub throttled_datagrams: u64,
     /// Datagrams to senders, of RTCP or of tunnels, that the system did not take; counted by who has the sockets.
     pub refused_datagrams: u64,
     /// Packets given up because the consumer or the buffer had no room. (With more in the latency than can be told apart, the buffer

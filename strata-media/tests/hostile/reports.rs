@@ -26,16 +26,21 @@ struct Known {
 /// Packets in ten seconds: less than a link is taken to carry of which nothing is known.
 const GIVEN: u32 = 3333;
 
-/// 3.5 Mbit/s for ten seconds by `links` links, and 100 datagrams a second by each of them of who answers no echo request: how many
-/// packets were sent, and what was counted.
+/// 3.5 Mbit/s for ten seconds by `links` links, and 100 datagrams a second by each of them of who answers no echo request.
 fn sent_to(links: usize, lie: impl Fn(&Known, &mut Writer)) -> (usize, BondStats) {
+    sent_every(3, links, lie)
+}
+
+/// A packet every so many milliseconds for ten seconds by `links` links, and 100 datagrams a second by each of them of who answers no echo request: how many
+/// packets were sent, and what was counted.
+fn sent_every(pace: u32, links: usize, lie: impl Fn(&Known, &mut Writer)) -> (usize, BondStats) {
     let mut now = start();
     let mut sender = Sender::new(now, BondConfig::new(vec![BondLink::default(); links], 1));
     let (mut known, mut sent) = (Known { ssrc: sender.ssrc(), ..Known::default() }, HashSet::new());
     for ms in 0..GIVEN * 3 {
         now += MS;
         known.ms = ms;
-        if ms % 3 == 0 {
+        if ms % pace == 0 {
             sender.handle_input(now, Input::Payload(Bytes::from_static(&[0x47; 1316])));
         }
         sender.handle_input(now, Input::Timeout);
@@ -108,20 +113,36 @@ fn true_round_trips_are_believed() {
     assert!(stats.links[0].state == LinkState::Live && stats.links[0].rtt_ms < 2.0, "{stats:?}");
 }
 
+/// All that was sent lately.
+fn ask_for_everything(known: &Known, writer: &mut Writer) {
+    writer.receiver_report(9, None);
+    writer.range_nack(known.ssrc, &[Loss { first: known.newest.wrapping_sub(300), additional: 299 }]);
+}
+
+/// By links that carry hardly what there is to send, or less: what is asked for takes no room of what was never sent. It goes when that has all gone,
+/// one packet at a time, so that at the end one may stand before the last.
+#[test]
+fn requests_of_who_is_not_proven_displace_nothing() {
+    for links in [1, 2] {
+        let (alone, _) = sent_every(1, links, |_, writer| writer.receiver_report(9, None));
+        let (sent, stats) = sent_every(1, links, ask_for_everything);
+        println!("by {links}: {sent} sent, {alone} without requests; {stats:?}");
+        assert!(links > 1 || alone < (GIVEN * 3) as usize, "one link is full");
+        assert!(sent + 1 >= alone && stats.requested > 200_000, "{sent} of {alone}: {stats:?}");
+    }
+}
+
 /// Everything that was sent lately is asked for: it costs no more than it may, and says nothing of the link.
 #[test]
 fn requests_of_who_is_not_proven_do_not_lower_the_rate() {
     for links in [1, 2] {
-        let (sent, stats) = sent_to(links, |known, writer| {
-            writer.receiver_report(9, None);
-            writer.range_nack(known.ssrc, &[Loss { first: known.newest.wrapping_sub(300), additional: 299 }]);
-        });
+        let (sent, stats) = sent_to(links, ask_for_everything);
         let repeated = stats.retransmitted;
         assert!(repeated <= u64::from(GIVEN) + 100 && stats.requested > 200_000, "{repeated}");
         assert!(stats.links.iter().all(|link| link.lost == 0 && link.loss_rate == 0.0), "{stats:?}");
         // What is known of a link of which nothing is known.
         assert_eq!(stats.capacity_bps, 4_000_000 * links as u64, "{stats:?}");
-        println!("{sent} of {GIVEN}");
+        assert_eq!(sent, GIVEN as usize, "{stats:?}");
     }
 }
 

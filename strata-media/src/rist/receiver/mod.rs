@@ -464,6 +464,10 @@ impl Receiver {
     }
 
     fn rtcp(&mut self, link: usize, from: SocketAddr, data: &[u8]) -> Result<(), DecodeError> {
+        if !self.peers.reads(self.now, link, from, data.len()) {
+            self.stats.throttled_datagrams += 1;
+            return Ok(());
+        }
         let compound = Compound::parse(data)?;
         if let Some(path) = self.stats.paths.get_mut(link) {
             path.rtcp_packets += 1;

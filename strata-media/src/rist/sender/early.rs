@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::super::history::Entry;
 use super::super::path::Way;
-use super::super::sequence::Sequence;
 use super::{DEFAULT_REPEAT, MAX_SENDS, MIN_REPEAT, Output, PATIENCE, Sender, UNHURRIED, URGENT_SENDS};
 
 /// So often a packet is asked for within the latency, until it is seen how often it is (TR-06-1, appendix B).
@@ -93,11 +92,10 @@ impl Sender {
     }
 
     /// Lets a packet be sent again, if that makes sense.
-    pub(super) fn repeat(&mut self, now: Instant, by: usize, sequence: Sequence) -> bool {
+    pub(super) fn repeat(&mut self, now: Instant, by: usize, number: u64) -> bool {
         let back = self.paths[by].back();
         // One that tells what arrives, on any path, knows how far they are apart.
         let standard = self.paths.iter().all(|path| path.feedback.is_none());
-        let number = self.history.number(sequence);
         let Some(entry) = self.history.get_mut(number) else { return false };
         let Some((sent_at, path)) = entry.last else { return false };
         let state = path.map(|path| &self.paths[path]);
@@ -111,7 +109,7 @@ impl Sender {
         let arrived = entry.arrived.is_some_and(|at| now < at + round.max(PATIENCE));
         let (mut lost, mut wait) = (true, rtt.map_or(DEFAULT_REPEAT, |rtt| rtt.max(MIN_REPEAT)));
         // Before a round trip is measured, nothing is known of when it should have arrived.
-        if standard && rtt.is_some() && entry.expected.is_some() {
+        if standard && self.paths[by].proven && rtt.is_some() && entry.expected.is_some() {
             let most = state.and_then(|state| state.way).map(|way| sent_at + way.most);
             entry.expected = entry.expected.max(most);
             let verdict = self.requests.judge(now, entry, back, self.config.latency);
@@ -130,11 +128,14 @@ impl Sender {
         {
             return false;
         }
+        // It tells nothing of a path either.
+        if !self.paths[by].proven {
+            return self.beg(number, sent_at);
+        }
         entry.asked = true;
         self.allowance -= len;
         let (created, urgent) = (entry.created, entry.sends >= URGENT_SENDS);
-        // Who has not shown that anything reaches it may ask, and tells nothing of a path.
-        if let Some(path) = path.filter(|_| lost && self.paths[by].proven) {
+        if let Some(path) = path.filter(|_| lost) {
             self.out.push_back(Output::Lost { path, sent_at, len });
         }
         self.out.push_back(Output::Send { number, created, len, repeat: true, urgent });

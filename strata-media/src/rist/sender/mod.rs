@@ -5,6 +5,7 @@
 //! now or later. [`crate::bond`] is such a caller.
 
 mod early;
+mod nack;
 mod proof;
 
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use super::keyframe::Heard;
 use super::media::Media;
 pub(crate) use super::path::REST_INTERVAL;
 use super::path::{Feedback, Path, Question};
-use super::rtcp::{Arrival, Arrivals, Compound, Losses, Packet, RELAYED, RESTS, TAKES_FEEDBACK, Writer};
+use super::rtcp::{Arrival, Arrivals, Compound, Packet, RELAYED, RESTS, TAKES_FEEDBACK, Writer};
 use super::rtp::{self, CLOCK_HZ, Header, RETRANSMISSION_BIT};
 use super::seed::Seed;
 use super::sequence::{Sequence, extend, extend_timestamp};
@@ -26,6 +27,7 @@ use super::share::Share;
 use super::stats::SenderCounters;
 use crate::fec;
 use early::Requests;
+use nack::Begged;
 
 /// Time between two reports: at most 100 ms (TR-06-1, 5.2.1), and timers are late.
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(90);
@@ -225,6 +227,7 @@ pub struct Sender {
     counters: SenderCounters,
     keyframes: Heard,
     requests: Requests,
+    begged: Begged,
     /// What comes before that may have waited here.
     read_late: Instant,
     /// What is left of the share of RTCP.
@@ -253,6 +256,7 @@ impl Sender {
             counters: SenderCounters::default(),
             keyframes: Heard::new(config.keyframes),
             requests: Requests::default(),
+            begged: Begged::default(),
             read_late: now,
             share: Share::default(),
             writer: Writer::lasting(),
@@ -372,7 +376,7 @@ impl Sender {
 
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Output {
-        self.out.pop_front().unwrap_or_else(|| {
+        self.out.pop_front().or_else(|| self.serve_begged()).unwrap_or_else(|| {
             let next = self.paths.iter().filter(|path| path.open).map(|path| path.next_report).min();
             Output::Timeout(next.unwrap_or(self.epoch + Duration::from_secs(u32::MAX.into())))
         })
@@ -601,6 +605,10 @@ impl Sender {
             return Ok(());
         }
         self.counters.rtcp_datagrams += 1;
+        if !self.paths[path].intake.takes(now, data.len()) {
+            self.counters.throttled += 1;
+            return Ok(());
+        }
         let compound = Compound::parse(data)?;
         self.out.push_back(Output::Heard { path });
         let (mut entries, mut numbers) = (MAX_ENTRIES, MAX_NUMBERS);
@@ -679,34 +687,6 @@ impl Sender {
         let data = writer.finish();
         self.share.spend(data.len());
         self.out.push_back(Output::Rtcp { path, data });
-    }
-
-    /// Takes a request; `upper` is the upper half of its numbers, if that was told.
-    fn nack(
-        &mut self,
-        now: Instant,
-        path: usize,
-        losses: Losses<'_>,
-        upper: Option<u16>,
-        entries: &mut usize,
-        numbers: &mut usize,
-    ) {
-        for loss in losses {
-            let count = usize::from(loss.additional) + 1;
-            if *entries == 0 || *numbers == 0 {
-                self.counters.refused += 1;
-                return;
-            }
-            *entries -= 1;
-            for offset in 0..count.min(*numbers) {
-                self.counters.requested += 1;
-                let first = Sequence { lower: loss.first, upper };
-                if !self.repeat(now, path, first.plus(offset as u16)) {
-                    self.counters.refused += 1;
-                }
-            }
-            *numbers -= count.min(*numbers);
-        }
     }
 
     /// Takes a receiver's word of what arrived on a path.

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::rtp::HEADER_LEN;
 use super::super::seed::Seed;
+use super::replay::Memory;
 use super::session::{self, Role, Session};
 use super::strangers::{Stranger, Strangers};
 use super::{Config, Counters};
@@ -101,6 +102,8 @@ pub struct Listener {
     hosts: HashMap<IpAddr, usize>,
     /// What peers that are not known may cost.
     strangers: Strangers,
+    /// What came to any of them, and to those before.
+    memory: Memory,
     /// Of sessions that are over, and of datagrams that were of none.
     counters: Counters,
     next_look: Instant,
@@ -130,6 +133,7 @@ impl Listener {
             doubts: false,
             held: None,
             sessions: Vec::new(),
+            memory: Memory::default(),
             places: HashMap::new(),
             hosts: HashMap::new(),
             counters: Counters::default(),
@@ -189,7 +193,7 @@ impl Listener {
                     return;
                 };
                 let stranger = Stranger { strangers: &mut self.strangers, from };
-                self.sessions[index].session.receive(now, data, Some(stranger));
+                self.sessions[index].session.receive(now, data, &mut self.memory, Some(stranger));
                 self.drain(index);
             }
             Input::Close => {
@@ -316,7 +320,8 @@ impl Listener {
     }
 
     fn forget(&mut self, index: usize) {
-        let peer = self.sessions.swap_remove(index);
+        let mut peer = self.sessions.swap_remove(index);
+        peer.session.end(&mut self.memory);
         self.counters += peer.session.counters();
         if let Some(holds) = self.hosts.get_mut(&peer.addr.ip()).filter(|holds| **holds > 1) {
             *holds -= 1;

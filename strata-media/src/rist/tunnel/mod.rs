@@ -17,9 +17,8 @@
 //! With a key, nothing in clear is taken. As encryption does not protect from changes, what is decrypted is taken only
 //! when it has the form of RTCP, or is the second packet of a source: noise does not pass. Nor does it change how a
 //! peer is answered, or say goodbye for it: a farewell has to tell something in JSON. What came before, by nonce and number, is not
-//! taken again within a session.
+//! taken again, from wherever: a listener remembers it for all its sessions, and a client over those it had.
 
-mod budget;
 mod client;
 mod host;
 mod listener;

@@ -6,12 +6,12 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use serde::de::IgnoredAny;
 
+use super::super::budget::Budget;
 use super::super::gre::{AUTHENTICATION, Capabilities, Header, KeepAlive, Mode, Payload, Ports};
 use super::super::psk::{AesType, Key};
 use super::super::rtcp::Compound;
 use super::super::rtp;
-use super::budget::Budget;
-use super::replay::{Gone, Window};
+use super::replay::Memory;
 use super::strangers::Stranger;
 use super::{ABOUT, Psk};
 
@@ -56,8 +56,6 @@ pub(super) struct Open {
     psk: Option<Psk>,
     /// The key that was last proven to be the peer's; then the one before it, or one that is not proven.
     keys: [Option<Box<Slot>>; 2],
-    /// Nonces of keys that were proven, and are no longer there.
-    gone: Gone,
     budget: Budget,
     /// Sources whose packets are taken when they were encrypted, the latest first.
     sources: Vec<u32>,
@@ -70,7 +68,6 @@ struct Slot {
     nonce: u32,
     aes_type: AesType,
     key: Key,
-    window: Window,
 }
 
 impl Open {
@@ -78,7 +75,6 @@ impl Open {
         Self {
             psk: psk.cloned(),
             keys: [None, None],
-            gone: Gone::default(),
             budget: Budget::of_strangers(now),
             sources: Vec::new(),
             held: None,
@@ -97,6 +93,7 @@ impl Open {
         &mut self,
         now: Instant,
         mut data: BytesMut,
+        memory: &mut Memory,
         stranger: Option<&mut Stranger<'_>>,
     ) -> Result<(Opened, Option<(u8, AesType)>), Refusal> {
         let (header, start) = Header::decode(&data).map_err(|_| Refusal::Rejected)?;
@@ -118,21 +115,21 @@ impl Open {
             _ if header.key_256 => AesType::Aes256,
             _ => AesType::Aes128,
         };
-        let index = self.key(now, (nonce, sequence), aes_type, stranger)?;
-        let slot = self.keys[index].as_ref().ok_or(Refusal::Undecryptable)?;
-        if !slot.window.is_fresh(sequence) {
+        if !memory.is_fresh(nonce, sequence) {
             return Err(Refusal::Replayed);
         }
+        let index = self.key(now, nonce, aes_type, memory, stranger)?;
+        let slot = self.keys[index].as_ref().ok_or(Refusal::Undecryptable)?;
         slot.key.apply(header.version, sequence, &mut data[start..]).map_err(|_| Refusal::Undecryptable)?;
         let opened = plain(header.ether_type, data, start).map_err(|_| Refusal::Undecryptable)?;
         let (opened, certain) = match opened {
-            Opened::Rtp(port, data, _) => self.rtp(index, (nonce, sequence), port, data)?,
+            Opened::Rtp(port, data, _) => self.rtp((nonce, sequence), port, data, memory)?,
             Opened::Rtcp(..) => (opened, true),
             _ => (opened, false),
         };
         let told = matches!(opened, Opened::KeepAlive { of_strata: true } | Opened::Wish { told: true, .. });
         if certain || told {
-            self.note(index, sequence);
+            memory.note(nonce, sequence);
         }
         if !certain {
             return Ok((opened, None));
@@ -144,10 +141,10 @@ impl Open {
         Ok((opened, Some((header.version, aes_type))))
     }
 
-    /// A number came for certain from the peer.
-    fn note(&mut self, index: usize, number: u32) {
-        if let Some(slot) = &mut self.keys[index] {
-            slot.window.note(number);
+    /// This is over: its keys are no longer there.
+    pub(super) fn close(&mut self, memory: &mut Memory) {
+        for key in self.keys.iter_mut().filter_map(Option::take) {
+            memory.release(key.nonce);
         }
     }
 
@@ -155,10 +152,10 @@ impl Open {
     /// is the same datagram again.
     fn rtp(
         &mut self,
-        index: usize,
         number: (u32, u32),
         port: u16,
         data: Bytes,
+        memory: &mut Memory,
     ) -> Result<(Opened, bool), Refusal> {
         let (header, _) = rtp::Header::decode(&data).map_err(|_| Refusal::Undecryptable)?;
         let source = header.stream();
@@ -172,7 +169,7 @@ impl Open {
             }
             Some((held, (nonce, before), first)) if held == source => {
                 if nonce == number.0 {
-                    self.note(index, before);
+                    memory.note(nonce, before);
                 }
                 self.sources.truncate(MAX_SOURCES - 1);
                 self.sources.insert(0, source);
@@ -190,8 +187,9 @@ impl Open {
     fn key(
         &mut self,
         now: Instant,
-        (nonce, number): (u32, u32),
+        nonce: u32,
         aes_type: AesType,
+        memory: &mut Memory,
         stranger: Option<&mut Stranger<'_>>,
     ) -> Result<usize, Refusal> {
         let is = |slot: &Option<Box<Slot>>| {
@@ -200,18 +198,15 @@ impl Open {
         if let Some(index) = self.keys.iter().position(is) {
             return Ok(index);
         }
-        let window = self.gone.window(nonce);
-        if !window.is_fresh(number) {
-            return Err(Refusal::Replayed);
-        }
         let known = self.keys[0].is_some();
         let may = stranger.filter(|_| !known).is_none_or(|stranger| stranger.may_derive(now, nonce));
         let Some(psk) = self.psk.as_ref().filter(|_| may && self.budget.take(now)) else {
             return Err(Refusal::Throttled);
         };
         let key = Key::derive(&psk.secret, nonce, aes_type).ok_or(Refusal::Undecryptable)?;
-        if let Some(before) = self.keys[1].replace(Box::new(Slot { nonce, aes_type, key, window })) {
-            self.gone.note(before.nonce, before.window);
+        memory.hold(nonce);
+        if let Some(before) = self.keys[1].replace(Box::new(Slot { nonce, aes_type, key })) {
+            memory.release(before.nonce);
         }
         Ok(1)
     }

@@ -3,7 +3,7 @@
 //! With a key, nothing else can be said again by who does not know it. In clear there is no such thing: who can repeat a datagram can
 //! make one up, and RTP is told apart by its own numbers.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// Bits of a word.
 const BITS: u32 = u64::BITS;
@@ -57,29 +57,62 @@ impl Window {
     }
 }
 
-/// Nonces whose keys are no longer there, with what came: who still uses one goes on with it, and what is late comes with the last ones.
+/// What came with each nonce that was proven to be a peer's, wherever from: what was heard at one address is not new at another. Of keys
+/// that are no longer there too: who still uses one goes on with it, and what is late comes with the last ones.
 #[derive(Debug, Default)]
-pub(super) struct Gone(VecDeque<(u32, Window)>);
+pub(super) struct Memory {
+    nonces: HashMap<u32, Nonce>,
+    /// Those of which no key is there, the latest last.
+    gone: VecDeque<u32>,
+}
 
-impl Gone {
-    /// What is fresh of a nonce.
-    pub(super) fn window(&self, nonce: u32) -> Window {
-        let found = self.0.iter().find(|(gone, _)| *gone == nonce);
-        found.map_or_else(Window::default, |(_, window)| window.clone())
+#[derive(Debug, Default)]
+struct Nonce {
+    window: Window,
+    /// Keys that are there.
+    keys: usize,
+}
+
+impl Memory {
+    /// Whether this number did not come yet with this nonce, as far as is known.
+    pub(super) fn is_fresh(&self, nonce: u32, number: u32) -> bool {
+        self.nonces.get(&nonce).is_none_or(|known| known.window.is_fresh(number))
+    }
+
+    /// A key for this nonce is there.
+    pub(super) fn hold(&mut self, nonce: u32) {
+        let known = self.nonces.entry(nonce).or_default();
+        if known.keys == 0 && known.window.newest.is_some() {
+            self.gone.retain(|gone| *gone != nonce);
+        }
+        known.keys += 1;
+    }
+
+    /// A fresh number came with a nonce whose key is there, for certain from the peer.
+    pub(super) fn note(&mut self, nonce: u32, number: u32) {
+        if let Some(known) = self.nonces.get_mut(&nonce) {
+            known.window.note(number);
+        }
     }
 
     /// A key makes room for another one.
-    pub(super) fn note(&mut self, nonce: u32, window: Window) {
-        if window.newest.is_none() {
+    pub(super) fn release(&mut self, nonce: u32) {
+        let Some(known) = self.nonces.get_mut(&nonce) else { return };
+        known.keys = known.keys.saturating_sub(1);
+        if known.keys > 0 {
             return;
         }
-        self.0.retain(|(gone, _)| *gone != nonce);
-        if self.0.len() == NONCES {
-            self.0.pop_front();
+        if known.window.newest.is_none() {
+            self.nonces.remove(&nonce);
+            return;
         }
-        self.0.push_back((nonce, window));
-        if let Some(place) = self.0.len().checked_sub(WHOLE + 1) {
-            self.0[place].1.seen = Vec::new();
+        if self.gone.len() == NONCES {
+            self.gone.pop_front().map(|oldest| self.nonces.remove(&oldest));
+        }
+        self.gone.push_back(nonce);
+        let late = self.gone.len().checked_sub(WHOLE + 1).map(|place| self.gone[place]);
+        if let Some(late) = late.and_then(|late| self.nonces.get_mut(&late)) {
+            late.window.seen = Vec::new();
         }
     }
 }
@@ -133,26 +166,53 @@ mod tests {
         }
     }
 
+    fn whole(memory: &Memory) -> usize {
+        memory.nonces.values().filter(|known| !known.window.seen.is_empty()).count()
+    }
+
     /// One that comes back goes on; of the last ones, what is late is fresh.
     #[test]
     fn nonces_are_remembered_within_bounds() {
-        let (mut gone, mut window) = (Gone::default(), Window::default());
-        gone.note(0, window.clone());
-        assert!(gone.0.is_empty(), "nothing came");
-        window.note(5);
-        (0..NONCES as u32 + 1).for_each(|nonce| gone.note(nonce, window.clone()));
-        assert!(gone.0.len() == NONCES && gone.window(0).is_fresh(5));
-        let whole = gone.0.iter().filter(|(_, window)| !window.seen.is_empty()).count();
-        assert_eq!(whole, WHOLE);
-        for (nonce, late) in [(NONCES as u32 - 7, true), (NONCES as u32 - 8, false), (1, false)] {
-            let mut window = gone.window(nonce);
-            assert_eq!(window.is_fresh(0), late, "{nonce}");
-            assert!(!window.is_fresh(5) && window.is_fresh(6));
-            window.note(7);
-            assert_eq!(window.is_fresh(0), late, "{nonce}");
-            assert!(!window.is_fresh(5) && !window.is_fresh(7) && window.is_fresh(6) && window.is_fresh(8));
-            gone.note(nonce, window);
-            assert!(gone.0.len() == NONCES && !gone.window(nonce).is_fresh(7));
+        let mut memory = Memory::default();
+        memory.hold(0);
+        memory.release(0);
+        assert!(memory.nonces.is_empty() && memory.gone.is_empty(), "nothing came");
+        for nonce in 0..NONCES as u32 + 1 {
+            memory.hold(nonce);
+            memory.note(nonce, 5);
+            memory.release(nonce);
         }
+        assert!(memory.nonces.len() == NONCES && memory.gone.len() == NONCES && memory.is_fresh(0, 5));
+        assert_eq!(whole(&memory), WHOLE);
+        for (nonce, late) in [(NONCES as u32 - 7, true), (NONCES as u32 - 8, false), (1, false)] {
+            assert_eq!(memory.is_fresh(nonce, 0), late, "{nonce}");
+            memory.hold(nonce);
+            assert!(!memory.is_fresh(nonce, 5) && memory.is_fresh(nonce, 6));
+            memory.note(nonce, 7);
+            assert_eq!(memory.is_fresh(nonce, 0), late, "{nonce}");
+            let fresh = [5, 6, 7, 8].map(|number| memory.is_fresh(nonce, number));
+            assert_eq!(fresh, [false, true, false, true]);
+            memory.release(nonce);
+            assert!(memory.nonces.len() == NONCES && !memory.is_fresh(nonce, 7));
+        }
+    }
+
+    /// As long as a key is there, in however many places, nothing takes the place of what came with it.
+    #[test]
+    fn what_is_used_is_not_forgotten() {
+        let mut memory = Memory::default();
+        memory.hold(7);
+        memory.hold(7);
+        (1..100).for_each(|number| memory.note(7, number * 2));
+        memory.release(7);
+        for nonce in 100..100 + 3 * NONCES as u32 {
+            memory.hold(nonce);
+            memory.note(nonce, 5);
+            memory.release(nonce);
+        }
+        assert!((1..100).all(|number| !memory.is_fresh(7, number * 2) && memory.is_fresh(7, number * 2 + 1)));
+        assert_eq!(whole(&memory), WHOLE + 1);
+        memory.release(7);
+        assert!(!memory.is_fresh(7, 2) && memory.gone.len() == NONCES);
     }
 }

@@ -12,6 +12,7 @@ use super::super::rtcp::Writer;
 use super::super::rtp::{HEADER_LEN, RETRANSMISSION_BIT};
 use super::super::seed::Seed;
 use super::open::{Open, Opened, Refusal};
+use super::replay::Memory;
 use super::seal::Seal;
 use super::strangers::Stranger;
 use super::{ABOUT, Config, Counters, NAME};
@@ -83,6 +84,8 @@ pub struct Session {
     sends: bool,
     seal: Seal,
     open: Open,
+    /// What came, unless who holds this remembers it for several.
+    memory: Memory,
     /// Who the peer is, if that matters.
     eap: Option<Eap>,
     /// In the form of a MAC address, of the range anyone may use.
@@ -117,6 +120,7 @@ impl Session {
             sends: config.sends,
             seal: Seal::new(config.psk.as_ref(), seed.next()),
             open: Open::new(now, config.psk.as_ref()),
+            memory: Memory::default(),
             eap: config.auth.as_ref().map(|auth| auth.exchange(now, seed.next())),
             mac: [0x02, m[1], m[2], m[3], m[4], m[5]],
             rtp: Ports { destination: config.destination.unwrap_or(RTP.destination), ..RTP },
@@ -149,6 +153,11 @@ impl Session {
         self.heard
     }
 
+    /// The session is over, says who remembers what came to it.
+    pub(super) fn end(&mut self, memory: &mut Memory) {
+        self.open.close(memory);
+    }
+
     /// Whether RTP or RTCP came; with a key, whether the peer has it too.
     pub(super) fn proven(&self) -> bool {
         self.proven
@@ -167,7 +176,11 @@ impl Session {
     /// Takes what happened. Then [`Session::poll_output`] until it gives a timeout.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Datagram(data) => self.receive(now, data, None),
+            Input::Datagram(data) => {
+                let mut memory = std::mem::take(&mut self.memory);
+                self.receive(now, data, &mut memory, None);
+                self.memory = memory;
+            }
             Input::Close => self.say(BURST, ABILITIES.with(Capabilities::DISCONNECT)),
             Input::Timeout => {
                 if let Some(eap) = &mut self.eap {
@@ -220,10 +233,22 @@ impl Session {
         self.seal.datagram(head.ether_type(), &[head.bytes(), data], out);
     }
 
-    /// Takes a datagram; who is not known yet shares a budget with others.
-    pub(super) fn receive(&mut self, now: Instant, data: BytesMut, mut stranger: Option<Stranger<'_>>) {
+    /// Takes the place of a session, and knows what came to that.
+    pub(super) fn succeed(&mut self, mut before: Self) {
+        before.open.close(&mut before.memory);
+        self.memory = before.memory;
+    }
+
+    /// Takes a datagram, with the memory of what came to others too; who is not known yet shares a budget with others.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        data: BytesMut,
+        memory: &mut Memory,
+        mut stranger: Option<Stranger<'_>>,
+    ) {
         self.saved = (self.saved + data.len() + 28).min(MOST_SAVED);
-        let (opened, key) = match self.open.open(now, data, stranger.as_mut()) {
+        let (opened, key) = match self.open.open(now, data, memory, stranger.as_mut()) {
             Ok(opened) => opened,
             Err(refusal) => return self.refuse(refusal),
         };

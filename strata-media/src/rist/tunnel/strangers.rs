@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use aws_lc_rs::hmac;
 
+use super::super::budget::Budget;
 use super::super::seed::Seed;
-use super::budget::Budget;
 
 /// Of 16 derivations at once, and per second, so many are kept for what was seen before.
 const KEPT: u32 = 8;

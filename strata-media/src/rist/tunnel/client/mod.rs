@@ -137,7 +137,9 @@ impl Client {
 
     fn renew(&mut self, now: Instant) {
         self.gone += self.session.counters();
-        self.session = Session::new(now, &self.config, Role::Client, self.seed.child());
+        let next = Session::new(now, &self.config, Role::Client, self.seed.child());
+        let before = std::mem::replace(&mut self.session, next);
+        self.session.succeed(before);
     }
 
     fn back(&mut self) {

@@ -147,6 +147,25 @@ fn a_client_connects_anew_when_asked_to() {
     }
 }
 
+/// What came to a session is not taken by the one after it.
+#[test]
+fn a_client_that_connects_anew_takes_nothing_twice() {
+    let [_, config] = configs();
+    let mut rig = Rig::new(&config);
+    let mut heard = Vec::new();
+    rig.server.rtcp(&report(), &mut heard);
+    assert_eq!(rig.give(&heard), [Output::Rtcp(report().into())]);
+    for renewals in 1..=3 {
+        rig.pass(REST);
+        rig.hear();
+        let asked = rig.say(Capabilities::RECONNECT, ABOUT);
+        assert_eq!(transmits(&asked), 3, "{asked:?}");
+        assert_eq!(rig.give(&heard), []);
+        assert_eq!(rig.client.counters().replayed, renewals);
+        assert_eq!(rig.hear(), [Output::Rtcp(report().into())]);
+    }
+}
+
 /// Who is called is told to call by nobody.
 #[test]
 fn a_server_does_not_connect() {

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::super::budget::Budget;
 use super::super::rtcp::{Compound, Packet, Writer};
 use super::super::rtp::HEADER_LEN;
 use super::super::seed::Seed;
-use super::budget::Budget;
 use super::listener::{self, Listener};
 use super::{Config, Counters, NAME};
 use cookie::Cookies;

@@ -165,3 +165,29 @@ fn a_farewell_counts_once() {
     assert!(closed(&mut server) && !closed(&mut server));
     assert_eq!(server.counters().replayed, 1);
 }
+
+/// Media and RTCP of who moved are taken; the same from another address is not, nor from the first one, nor when all sessions are over.
+#[test]
+fn what_came_is_nothing_new_at_another_address() {
+    let begin = start();
+    let mut listener = Listener::new(begin, secret(), 32, 1);
+    let mut client = Session::new(begin, &secret(), Role::Client, 1);
+    let mut sent = media(&mut client, 0, 200);
+    let mut datagram = Vec::new();
+    client.rtcp(&report(), &mut datagram);
+    sent.push(datagram);
+    let mut give = |now: Instant, host: u8, datagrams: &[Vec<u8>]| {
+        let outputs = datagrams.iter().flat_map(|datagram| heard(&mut listener, now, peer(host), datagram));
+        let came = outputs.filter(|output| !matches!(output, ListenerOutput::Transmit { .. })).count();
+        listener.handle_input(now, ListenerInput::Timeout);
+        (came, listener.counters().replayed)
+    };
+    assert_eq!(give(begin, 1, &sent[..100]), (100, 0));
+    assert_eq!(give(begin, 2, &sent[..100]), (0, 100));
+    // A caller whose address changed on its way goes on, with a source that is held back for one packet.
+    assert_eq!(give(begin, 3, &sent[100..]), (101, 100));
+    assert_eq!(give(begin, 1, &sent), (0, 301));
+    let later = begin + Duration::from_secs(61);
+    assert_eq!(give(later, 4, &sent), (0, 502));
+    assert_eq!(give(later + Duration::from_secs(61), 1, &sent), (0, 703));
+}

@@ -1,4 +1,4 @@
-//! How often strangers may make this end do something.
+//! How often others may make this end do something.
 
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,22 @@ impl Budget {
         let may = self.left > keeps;
         self.left -= u32::from(may);
         may
+    }
+
+    /// Takes so many, if there are.
+    pub(super) fn take_all(&mut self, now: Instant, count: u32) -> bool {
+        self.fill(now);
+        let left = self.left.checked_sub(count);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+
+    /// Takes as many as this, or all there are; how many.
+    pub(super) fn take_some(&mut self, now: Instant, most: u32) -> u32 {
+        self.fill(now);
+        let taken = most.min(self.left);
+        self.left -= taken;
+        taken
     }
 
     fn fill(&mut self, now: Instant) {
