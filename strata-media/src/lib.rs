@@ -23,3 +23,5 @@ pub mod rist;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod ts;
+#[cfg(all(test, feature = "net"))]
+mod until;

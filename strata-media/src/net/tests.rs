@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::socket;
 use super::*;
 use crate::bond::{BondStats, Mode, SchedulerParams};
+use crate::until::until;
 
 /// Longer than this process is held up.
 const LATENCY: Duration = Duration::from_secs(1);
@@ -260,9 +261,7 @@ async fn a_listener_serves_several_senders() {
     #[expect(clippy::disallowed_types, reason = "nothing here would send that")]
     let stranger = tokio::net::UdpSocket::bind(loopback()).await.unwrap();
     stranger.send_to(&[0x80, 0, 1], listener.local_addrs()[0]).await.unwrap();
-    while listener.stats().rejected_datagrams == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| listener.stats().rejected_datagrams > 0).await;
     assert_eq!(listener.stats().tunnel.crowded, 0);
     let error = super::listener(ReceiverConfig::new(vec![loopback()]), 0).unwrap_err();
     assert!(error.to_string().starts_with("invalid max_streams: 0 streams, 1 to 256"), "{error}");
@@ -410,9 +409,7 @@ async fn links_come_go_and_move_while_the_stream_runs() {
         .await;
         assert!(handle.stats().links[0].error.as_ref().unwrap().contains("No such device"));
         // The receiver's statistics are up to 100 ms older.
-        while received.stats().paths[2].packets == 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| received.stats().paths[2].packets > 0).await;
         handle.finish().await.unwrap();
     }
 }
@@ -607,5 +604,43 @@ async fn a_link_sends_from_its_source() {
             let (_, from) = socket.recv_from(&mut [0; 2048]).await.unwrap();
             assert_eq!(from.ip(), source, "by its URL: {by_url}");
         }
+    }
+}
+
+/// The system passes on what comes from where a link leads, and nothing else; by the Main Profile too.
+#[tokio::test]
+#[expect(clippy::disallowed_types, reason = "its peers are a test")]
+async fn who_calls_hears_no_other_address() {
+    use crate::rist::rtcp::Writer;
+    use crate::rist::tunnel::{Config, Role, Session};
+    use tokio::net::UdpSocket;
+
+    let mut writer = Writer::new();
+    writer.receiver_report(2, None);
+    writer.source_description(2, "test");
+    let report = writer.finish();
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let at = |port: u16| SocketAddr::from(([127, 66, low, high], port));
+    for (profile, to, port) in [(Profile::Simple, 5000, 5001), (Profile::Main, 5002, 5002)] {
+        let (peer, other) = (UdpSocket::bind(at(port)).await.unwrap(), UdpSocket::bind(at(0)).await.unwrap());
+        let config = SenderConfig::new(vec![LinkConfig::new(0, at(to))]).with_profile(profile);
+        let (handle, driver) = sender(config).unwrap();
+        tokio::spawn(driver.run());
+        let mut buffer = [0; 2048];
+        let (_, from) = peer.recv_from(&mut buffer).await.unwrap();
+        let mut datagram = report.to_vec();
+        if profile == Profile::Main {
+            let now = tokio::time::Instant::now().into_std();
+            Session::new(now, &Config::default(), Role::Server, 1).rtcp(&report, &mut datagram);
+        }
+        for _ in 0..10 {
+            other.send_to(&datagram, from).await.unwrap();
+        }
+        // It comes after those.
+        peer.send_to(&datagram, from).await.unwrap();
+        while handle.stats().rtcp_datagrams == 0 {
+            peer.recv_from(&mut buffer).await.unwrap();
+        }
+        assert_eq!(handle.stats().rtcp_datagrams, 1, "{profile:?}");
     }
 }

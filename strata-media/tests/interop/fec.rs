@@ -1,9 +1,9 @@
-//! Forward error correction over real sockets, between Strata's own ends: by a link whose round trip is longer than the latency, so that
+//! Forward error correction over real sockets, between Strata's own ends: by links whose round trip is longer than the latency, so that
 //! nothing can be asked for again in time.
 
 use std::time::Duration;
 
-use strata_media::net::{self, LinkConfig, ReceiverConfig, SenderConfig};
+use strata_media::net::{self, LinkConfig, Passphrase, Profile, Psk, ReceiverConfig, SenderConfig};
 use tokio::time::timeout;
 
 use crate::rig::{PATIENCE, link_of, own};
@@ -17,13 +17,18 @@ const LENGTH: Duration = Duration::from_secs(5);
 
 /// What comes out is what went in, byte for byte, whether it came, or was made of repair packets; and all that is missing is told. Losses
 /// before there are repair packets stay, so that not everything comes.
-#[tokio::test]
-async fn repair_packets_make_up_for_losses() {
-    let config = ReceiverConfig::new(vec![own(80, 1, 5000)]).with_latency(LATENCY);
+async fn losses_are_made_up_for(test: u8, links: u8, psk: Option<Psk>) {
+    let binds = (0..links).map(|index| own(test, 1, 5000 + 2 * u16::from(index)));
+    let mut config = ReceiverConfig::new(binds.collect()).with_latency(LATENCY);
+    config.psk = psk.clone();
     let (mut receiver, driver) = net::receiver(config).unwrap();
     tokio::spawn(driver.run());
-    let (relay, remote) = link_of(0, receiver.local_addrs()[0], WAY);
-    let config = SenderConfig::new(vec![LinkConfig::new(0, remote)]).with_latency(LATENCY);
+    let ports = (0..links).zip(receiver.local_addrs());
+    let (relays, remotes): (Vec<_>, Vec<_>) = ports.map(|(index, &to)| link_of(index, to, WAY)).unzip();
+    let links = remotes.iter().zip(0..).map(|(&to, id)| LinkConfig::new(id, to));
+    let mut config = SenderConfig::new(links.collect()).with_latency(LATENCY);
+    config.profile = if psk.is_some() { Profile::Main } else { Profile::Simple };
+    config.psk = psk.clone();
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
     let sending = async {
@@ -45,7 +50,23 @@ async fn repair_packets_make_up_for_losses() {
     };
     let (lost, ()) = timeout(PATIENCE, async { tokio::join!(checking, sending) }).await.unwrap();
     let (stats, sent) = (monitor.stats(), sender.stats());
-    println!("{lost} lost until ten were given back; {sent:#?} {stats:#?} {:#?}", relay.stats());
-    assert!(relay.stats().up.lost > 10, "the link loses");
+    println!("{lost} lost until ten were given back; {sent:#?} {stats:#?}");
     assert!(stats.fec_packets > 0 && stats.fec_packets <= sent.fec_packets, "{stats:?}");
+    for ((relay, path), link) in relays.iter().zip(&stats.paths).zip(&sent.links) {
+        println!("{:#?}", relay.stats());
+        assert!(relay.stats().up.lost > 10, "the link loses");
+        assert!(path.packets > 0 && link.fec_packets > 0, "each link carries a part: {stats:?}, {sent:?}");
+    }
+    assert_eq!(stats.tunnel.taken > 0, psk.is_some(), "{stats:?}");
+    assert_eq!((stats.tunnel.undecryptable, stats.tunnel.replayed), (0, 0), "{stats:?}");
+}
+
+#[tokio::test]
+async fn repair_packets_make_up_for_losses() {
+    losses_are_made_up_for(80, 1, None).await;
+}
+
+#[tokio::test]
+async fn repair_packets_make_up_for_losses_by_two_tunnels_with_a_key() {
+    losses_are_made_up_for(82, 2, Some(Psk::new(Passphrase::new("secret").unwrap()))).await;
 }

@@ -17,7 +17,9 @@ mod kernel;
 mod librist;
 mod multicast;
 mod namespace;
+mod own;
 #[cfg(feature = "gst")]
 mod pipeline;
 mod rig;
 mod stream;
+mod tap;

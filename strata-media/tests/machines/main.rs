@@ -15,6 +15,7 @@ mod frames;
 mod held_up;
 mod links;
 mod long_sequence;
+mod metered;
 mod overload;
 mod parameters;
 mod priorities;

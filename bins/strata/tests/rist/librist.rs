@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::common::strata;
 use crate::program::{Program, Running, number};
-use crate::{OUTPUT_BYTES, Source, datagram, even, queued_bytes};
+use crate::{OUTPUT_BYTES, Source, datagram, even, queued_bytes, until};
 
 /// Both tools' latency, ms: they may be held up.
 const LATENCY: &str = "4000";
@@ -151,9 +151,7 @@ fn what_ristsender_sends_is_received() {
 
 /// Returns once somebody has bound a socket to `addr`.
 fn bound(addr: SocketAddr) {
-    while queued_bytes(addr).is_none() {
-        std::thread::yield_now();
-    }
+    until("the socket is bound", || queued_bytes(addr));
 }
 
 /// Options of a tool by its own help, such as `("-b", "--buffer")`.

@@ -6,6 +6,7 @@ use tokio::net::UdpSocket;
 
 use super::super::netem::Config;
 use super::*;
+use crate::until::until;
 
 async fn socket() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -79,9 +80,7 @@ async fn it_is_cut_and_mended_while_it_runs() {
     assert_eq!(receive(&server).await.0, b"1");
     relay.set_down(true);
     client.send_to(b"2", relay.local_addrs()[0]).await.unwrap();
-    while relay.stats().up.outage_lost == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| relay.stats().up.outage_lost > 0).await;
     relay.set_down(false);
     client.send_to(b"3", relay.local_addrs()[0]).await.unwrap();
     assert_eq!(receive(&server).await.0, b"3");
@@ -102,9 +101,7 @@ async fn one_client_too_many_is_refused() {
     a.send_to(b"a", relay.local_addrs()[0]).await.unwrap();
     receive(&server).await;
     b.send_to(b"b", relay.local_addrs()[0]).await.unwrap();
-    while relay.stats().refused == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| relay.stats().refused > 0).await;
     assert_eq!(relay.stats().clients, 1);
     drop(relay);
     running.await.unwrap();

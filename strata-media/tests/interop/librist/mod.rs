@@ -21,7 +21,8 @@ use tokio::time::{interval, timeout};
 
 use crate::kernel::bound;
 use crate::rig::{LATENCY, PATIENCE, ROUND_TRIP, link, own, sink};
-use crate::stream::{Check, TICK, stream};
+use crate::stream::{Check, MARGIN, TICK, datagrams, stream};
+use crate::tap::Tap;
 
 /// What is set alike at both ends.
 #[derive(Clone, Copy)]
@@ -67,8 +68,7 @@ impl Case {
     fn psk(&self) -> Option<Psk> {
         let mut psk = Psk::new(Passphrase::new("correct-horse").unwrap());
         psk.aes_type = self.aes_type?;
-        // 400 datagrams a second: a new key every five seconds.
-        psk.key_rotation = Some(2000);
+        psk.key_rotation = Some(KEY_ROTATION);
         Some(psk.with_rver(self.rver))
     }
 
@@ -86,7 +86,7 @@ impl Case {
         };
         let latency = LATENCY.as_millis();
         format!(
-            "?buffer={latency}&session-timeout=30000&secret=correct-horse&aes-type={bits}&key-rotation=2000"
+            "?buffer={latency}&session-timeout=30000&secret=correct-horse&aes-type={bits}&key-rotation={KEY_ROTATION}"
         )
     }
 
@@ -97,6 +97,8 @@ impl Case {
     }
 }
 
+/// Datagrams with one key, of 400 a second: a new one every five seconds.
+const KEY_ROTATION: u32 = 2000;
 const USER: &str = "field";
 const PASSWORD: &str = "correct-horse";
 
@@ -189,11 +191,35 @@ async fn heard(case: Case, taken: impl Fn() -> u64) {
     }
 }
 
+/// Puts a tap before `to`, where there is a key that is to change; and where links are to lead then.
+async fn tapped(case: Case, to: SocketAddr) -> (Option<Tap>, SocketAddr) {
+    if case.aes_type.is_none() {
+        return (None, to);
+    }
+    let at = own(case.test, 4, 5000);
+    (Some(Tap::before(at, to).await), at)
+}
+
+/// Who sends the stream has used as many keys as it should.
+fn assert_rotated(case: Case, tap: Option<&Tap>) {
+    let Some(tap) = tap else { return };
+    let [sender, receiver] = tap.seen();
+    println!(
+        "{} keys for {} datagrams, {} back",
+        sender.nonces.len(),
+        sender.datagrams,
+        receiver.nonces.len()
+    );
+    let least = datagrams(case.length + MARGIN * 2) / u64::from(KEY_ROTATION);
+    assert!(least > 1 && sender.nonces.len() as u64 >= least, "{least}: {:?}", sender.nonces);
+}
+
 async fn librist_receives(case: Case) {
     let receiver = own(case.test, 1, 5000);
     let output = sink(own(case.test, 2, 6000)).await;
+    let (tap, to) = tapped(case, receiver).await;
     // One port for all links: with two, librist 0.2.7 would put out every packet twice.
-    let (relays, links): (Vec<_>, Vec<_>) = (0..case.links).map(|index| link(index, receiver)).unzip();
+    let (relays, links): (Vec<_>, Vec<_>) = (0..case.links).map(|index| link(index, to)).unzip();
     let url = format!("rist://@{receiver}{}", case.url());
     let _tool = tool("ristreceiver", case, &url, &format!("udp://{}", output.local_addr().unwrap()));
     bound(receiver).await;
@@ -206,6 +232,7 @@ async fn librist_receives(case: Case) {
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
     send_and_check(case, &sender, &[receiver], &output).await;
+    assert_rotated(case, tap.as_ref());
     let (stats, tunnel) = (sender.stats(), sender.tunnel_stats());
     println!("{stats:#?}");
     assert!(stats.retransmitted > 0, "what was lost was sent again");
@@ -229,12 +256,14 @@ async fn strata_receives(mut case: Case) -> ReceiverStats {
     config.users = case.password.map(|_| Verifiers::parse(&users()).unwrap());
     let (mut receiver, driver) = net::receiver(config).unwrap();
     tokio::spawn(driver.run());
-    let to = |index: u8| receiver.local_addrs()[usize::from(index)];
+    let (tap, first) = tapped(case, receiver.local_addrs()[0]).await;
+    let to = |index: u8| if index == 0 { first } else { receiver.local_addrs()[usize::from(index)] };
     let (relays, links): (Vec<_>, Vec<_>) = (0..case.links).map(|index| link(index, to(index))).unzip();
     let urls: Vec<_> = links.iter().map(|link| format!("rist://{link}{}", case.calling_url())).collect();
     let _tool = tool("ristsender", case, &format!("udp://@{input}"), &urls.join(","));
     bound(input).await;
     feed_and_check(case, input, &mut receiver).await;
+    assert_rotated(case, tap.as_ref());
     let stats = receiver.stats();
     println!("{stats:#?}");
     assert!(stats.recovered_packets > 0, "what was lost came again");

@@ -316,8 +316,12 @@ impl World {
     pub(crate) fn drain(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
         while self.step(end, false) {}
+        let now = self.now;
         for stream in &mut self.streams {
-            stream.next_payload = self.now;
+            stream.next_payload = now;
+            // Whatever the links do, who keeps to the rules has no more to say than is read.
+            assert_eq!(stream.sender.stats(now).throttled_datagrams, 0);
+            assert_eq!(stream.receiver.stats(now).throttled_datagrams, 0);
         }
         self
     }
