@@ -118,6 +118,11 @@ impl Copies {
         queue.push_back(Waiting { original, since: now, on: bit(original.link), wanted });
     }
 
+    /// Whether any copy waits.
+    pub(super) fn are_waiting(&self) -> bool {
+        self.waiting.iter().any(|waiting| !waiting.is_empty())
+    }
+
     /// The next copy that may be sent now. To be called only while no packet waits that was not sent, and
     /// [`Copies::sent`] after it unless the packet needs none any more.
     pub(super) fn next(
@@ -128,11 +133,13 @@ impl Copies {
         ahead: Ahead,
     ) -> Option<Copy> {
         self.save(now, links, params.redundancy.spare_ratio);
-        if self.waiting.iter().all(VecDeque::is_empty) {
+        if !self.are_waiting() {
             return None;
         }
         let usable = set(links, is_usable);
-        let has_room = |link: &Link| is_usable(link) && !link.is_full(now, ahead.0, ahead.1, false);
+        let has_room = |link: &Link| {
+            is_usable(link) && !link.is_full(now, ahead.0, ahead.1, false) && link.paced_until(now).is_none()
+        };
         let roomy = set(links, has_room);
         if let Some(copy) = self.next_of(CRITICAL, now, links, params, (usable, roomy)) {
             return Some(copy);
@@ -145,7 +152,9 @@ impl Copies {
         let is_idle = |index: usize| {
             let tried = !links[index].capacity.is_found() && !neighbour_is_tried(now, links, index);
             let busy = if tried { BUSY_UNCONFIRMED } else { BUSY };
-            links[index].load(now) < busy && !links[index].is_full(now, AHEAD, AHEAD, false)
+            links[index].load(now) < busy
+                && !links[index].is_full(now, AHEAD, AHEAD, false)
+                && links[index].paced_until(now).is_none()
         };
         let idle = members(usable).filter(|&index| is_idle(index)).map(bit).sum();
         self.next_of(OTHERS, now, links, params, (usable, idle))

@@ -3,9 +3,9 @@
 //! The oldest packet goes first, fresh or repeated: it is the one that must arrive first. Links whose peer tells what
 //! arrives share fresh packets by their capacity, as long as one that is lost there could still be repeated in time; so
 //! every link is known by what it carries, and little is lost with one of them. Any other packet goes over the link
-//! by which it is expected to arrive earliest. A link is filled only a little ahead of what it carries; what does not
-//! fit waits here, where it can still change its link, and what can no longer arrive in time is not sent. Under overload
-//! there may be two queues, so that what matters most is not held up by the rest.
+//! by which it is expected to arrive earliest. A link is filled only a little ahead of what it carries, and what was given
+//! at once goes in batches; what does not fit waits here, where it can still change its link, and what can no longer arrive
+//! in time is not sent. Under overload there may be two queues, so that what matters most is not held up by the rest.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -44,6 +44,11 @@ const LONG_WAIT: Duration = Duration::from_millis(350);
 
 /// It may take so long until a packet is known to be lost, beside the round trip: the time between two reports.
 const FEEDBACK: Duration = Duration::from_millis(25);
+
+/// What is older than this part (one n-th) of the deadline, or than this, waits for no pace: it is no longer one of those that were just
+/// given, but the links are behind.
+const PACED_SHARE: u32 = 20;
+const MOST_PACED: Duration = Duration::from_millis(50);
 
 /// A packet that waits.
 #[derive(Debug, Clone, Copy)]
@@ -158,7 +163,7 @@ impl Scheduler {
         self.queues.iter().map(fresh).max().unwrap_or_default()
     }
 
-    /// When a link that is full has room again for what waits. Links with room have been tried.
+    /// When a link that is full, or was just given a batch, has room again for what waits. Links with room have been tried.
     pub(super) fn due(&self, now: Instant, links: &[Link], latency: Duration) -> Option<Instant> {
         if self.len() == 0 {
             return None;
@@ -167,7 +172,8 @@ impl Scheduler {
         let room = |&link: &usize| {
             let busy = links[link].busy_until();
             let ahead = if links[link].is_fed_back() { queue } else { ahead };
-            busy.checked_sub(ahead).unwrap_or(busy)
+            let room = busy.checked_sub(ahead).unwrap_or(busy);
+            links[link].paced_until(now).map_or(room, |paced| paced.max(room))
         };
         candidates(links).iter().map(room).filter(|&at| at > now).min()
     }
@@ -241,7 +247,7 @@ impl Scheduler {
                 && (way.exact || waits_long(waiting, age, deadline));
             if late && (waiting.repeat || !self.keeps) {
                 given_up.push(number);
-            } else if way.full {
+            } else if way.full || way.paced && is_paced(waiting, age, deadline) {
                 way.waiting += links[way.link].airtime(waiting.len);
             } else {
                 let &Waiting { repeat, urgent, len, .. } = waiting;
@@ -304,6 +310,7 @@ impl Scheduler {
                 round: link.round(),
                 load: link.load(now) * hint(link.weight),
                 full: link.is_full(now, ahead, queue, alone),
+                paced: link.paced_until(now).is_some(),
                 exact: link.is_fed_back() || self.params.discard_deadline.is_some(),
                 shares: link.is_fed_back() && link.cost == Cost::Free && link.state != LinkState::Degraded,
                 group: link.group,
@@ -314,6 +321,11 @@ impl Scheduler {
         };
         ways.extend(usable.into_iter().map(way));
     }
+}
+
+/// Whether a packet waits until its link may be given more at once.
+fn is_paced(waiting: &Waiting, age: Duration, deadline: Duration) -> bool {
+    !waiting.urgent && age < (deadline / PACED_SHARE).min(MOST_PACED)
 }
 
 /// Time that a packet must have left beside what it takes to arrive. One that has waited for long is one of many: what
@@ -364,6 +376,8 @@ struct Way {
     round: Duration,
     load: f64,
     full: bool,
+    /// Whether it was just given as much as it should be at a time.
+    paced: bool,
     /// Whether its delay is known well enough to give up packets by it.
     exact: bool,
     /// Whether it carries its share of what leaves time to repeat.

@@ -289,22 +289,23 @@ fn stalling(mbit: u64, ms: u32, still: u64) -> Config {
     Config { rate_bps: None, trace: Some(Arc::new(trace)), ..link(mbit, ms) }
 }
 
-/// What comes after a while all at once, a stream's first keyframe among it, does not make links look faster than they are.
+/// What comes after a while all at once, a stream's first keyframe among it, does not make links look faster than they are: by 0.3,
+/// and by 0.45 where a standard receiver's echoes are all there is to tell by, and a link stands still for 100 ms and more.
 #[test]
 fn what_stood_still_is_not_taken_for_faster_afterwards() {
     let rates = [10, 5];
-    for (still, kind) in
-        [20, 40, 60, 100, 150, 200].into_iter().flat_map(|ms| Kind::BOTH.map(|kind| (ms, kind)))
-    {
+    let cases = [20, 40, 60, 100, 150, 200].into_iter().flat_map(|ms| Kind::BOTH.map(|kind| (ms, kind)));
+    for ((still, kind), seed) in cases.flat_map(|case| [(case, 38), (case, 40)]) {
         let links = [stalling(rates[0], 40, still), stalling(rates[1], 80, still)];
         // Its rate is that of its pictures.
-        let mut world = World::new(38, &links, 1, SECOND * 2).towards(kind);
+        let mut world = World::new(seed, &links, 1, SECOND * 2).towards(kind);
         world.frames = Some(Frames::times(4_200_000, 8));
+        let share = if kind == Kind::Standard && still >= 100 { 1.45 } else { 1.3 };
         for _ in 0..20 {
             world.run(SECOND);
             let links = world.sender.stats(world.now).links;
             let believed = links.iter().map(|link| link.capacity_bps).collect::<Vec<_>>();
-            let most = rates.map(|mbit| mbit * 1_300_000);
+            let most = rates.map(|mbit| (mbit as f64 * share * 1e6) as u64);
             assert!(believed[0] < most[0] && believed[1] < most[1], "{still} ms: {believed:?} of {rates:?}");
         }
         world.drain(SECOND * 4);

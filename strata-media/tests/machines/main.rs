@@ -17,6 +17,7 @@ mod links;
 mod long_sequence;
 mod metered;
 mod overload;
+mod pacing;
 mod parameters;
 mod priorities;
 mod recovery;

@@ -15,6 +15,7 @@
 //! tells what arrives, a link that is taken up again carries packets from the first answer on, few at first.
 
 mod beside;
+mod pace;
 mod queueing;
 mod standard;
 
@@ -27,6 +28,7 @@ use super::loss::LossWindow;
 use super::stats::LinkState;
 use super::{BondLink, Cost, Failover, SchedulerParams};
 use crate::rist::Received;
+use pace::Pace;
 use queueing::Queueing;
 
 /// Added to each datagram for the capacity's sake: IPv4 and UDP headers.
@@ -105,6 +107,7 @@ pub(super) struct Link {
     liveness: Liveness,
     /// What was handed to the link is believed to have left by then.
     busy_until: Instant,
+    pace: Pace,
     last_sent: Instant,
     flight: Flight,
     /// Bytes that may be under way while the link is taken up again.
@@ -169,6 +172,7 @@ impl Link {
             held: None,
             liveness: Liveness { since: now, proven: now, heard: now, told: now, rests: false, roused: now },
             busy_until: now,
+            pace: Pace::new(now),
             last_sent: now,
             flight: Flight::new(now),
             ramp: None,
@@ -418,6 +422,7 @@ impl Link {
         let load = self.load(now) * LOAD_TIME * self.capacity.bps() + len as f64 * 8.0;
         self.load = (now, load);
         self.busy_until = self.busy_until.max(now) + self.airtime(len);
+        self.pace(now, len);
         self.spend(len);
         if self.idle(now) >= UNTOLD {
             // There was nothing to tell of.

@@ -279,10 +279,18 @@ impl Sender {
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Output {
         self.out.pop_front().unwrap_or_else(|| {
-            let due =
-                self.scheduler.due(self.now, &self.links, self.config.latency).unwrap_or(self.next_tick);
+            let due = self.due().unwrap_or(self.next_tick);
             Output::Timeout(due.min(self.next_tick).min(self.report_due))
         })
+    }
+
+    /// When a link may be given more of what waits.
+    fn due(&self) -> Option<Instant> {
+        if self.scheduler.len() > 0 {
+            return self.scheduler.due(self.now, &self.links, self.config.latency);
+        }
+        let waits = self.copies.are_waiting() || self.repairs_wait();
+        self.links.iter().filter(|_| waits).filter_map(|link| link.paced_until(self.now)).min()
     }
 
     fn drain_flow(&mut self) {

@@ -243,6 +243,11 @@ impl Sender {
         state.blocks.push_back(Protected { first, sources: sources as u64, numbers: 0..0, gone: 0, lost: 0 });
     }
 
+    /// Whether a repair packet waits.
+    pub(super) fn repairs_wait(&self) -> bool {
+        self.repairs.waiting.front().is_some_and(|waiting| waiting.due <= self.now)
+    }
+
     /// Sends repair packets that are due, as far as nothing else wants the links.
     pub(super) fn dispatch_repairs(&mut self) {
         while let Some(waiting) = self.repairs.waiting.front().filter(|waiting| waiting.due <= self.now) {
@@ -277,6 +282,7 @@ impl Sender {
                 && self.flow.takes_repairs(self.now, index)
                 && link.load(self.now) < busy
                 && !link.is_full(self.now, ahead, ahead, alone)
+                && link.paced_until(self.now).is_none()
                 && self.now + link.delay(self.now) < waiting.until
         };
         let order = |&index: &usize| {
