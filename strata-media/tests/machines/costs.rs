@@ -240,9 +240,10 @@ fn a_receiver_that_starts_anew_lets_it_rest_as_well() {
     }
 }
 
-/// Neither copies nor repair packets go by a metered link, however much is to be spent on them; those that cost nothing get both.
+/// Neither copies nor repair packets go by a metered link that is not needed, however much is to be spent on them; those that cost
+/// nothing get both.
 #[test]
-fn a_metered_link_gets_no_copies() {
+fn a_metered_link_that_is_not_needed_gets_no_copies() {
     for (kind, mode) in Kind::BOTH.into_iter().flat_map(|kind| Mode::ALL.map(|mode| (kind, mode))) {
         let mut world = world(61, &[(40, Cost::Free), (60, Cost::Free), (20, Cost::Metered)], 0.02, kind);
         let mut params = SchedulerParams::new(mode);
