@@ -137,9 +137,7 @@ impl Copies {
             return None;
         }
         let usable = set(links, is_usable);
-        let has_room = |link: &Link| {
-            is_usable(link) && !link.is_full(now, ahead.0, ahead.1, false) && link.paced_until(now).is_none()
-        };
+        let has_room = |link: &Link| is_usable(link) && link.has_room(now, ahead.0, ahead.1, false);
         let roomy = set(links, has_room);
         if let Some(copy) = self.next_of(CRITICAL, now, links, params, (usable, roomy)) {
             return Some(copy);
@@ -152,9 +150,7 @@ impl Copies {
         let is_idle = |index: usize| {
             let tried = !links[index].capacity.is_found() && !neighbour_is_tried(now, links, index);
             let busy = if tried { BUSY_UNCONFIRMED } else { BUSY };
-            links[index].load(now) < busy
-                && !links[index].is_full(now, AHEAD, AHEAD, false)
-                && links[index].paced_until(now).is_none()
+            links[index].load(now) < busy && links[index].has_room(now, AHEAD, AHEAD, false)
         };
         let idle = members(usable).filter(|&index| is_idle(index)).map(bit).sum();
         self.next_of(OTHERS, now, links, params, (usable, idle))

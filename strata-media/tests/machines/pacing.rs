@@ -25,7 +25,7 @@ fn what_is_given_at_once_leaves_in_batches() {
         let batches: Vec<_> = (0..60)
             .map(|ms| {
                 let within = |at: &&std::time::Instant| (**at - start).as_millis() == ms;
-                departures.iter().map(|(at, _)| at).filter(within).count()
+                departures.iter().filter(within).count()
             })
             .collect();
         let most = (known * 2.0 / 1000.0 / BITS).ceil() as usize;

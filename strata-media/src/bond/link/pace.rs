@@ -44,6 +44,17 @@ impl Link {
         self.pace.next.filter(|&next| next > now)
     }
 
+    /// Whether it may be given more now: it is not full ([`Link::is_full`]), and was not just given a whole batch.
+    pub(in crate::bond) fn has_room(
+        &self,
+        now: Instant,
+        ahead: Duration,
+        queue: Duration,
+        alone: bool,
+    ) -> bool {
+        !self.is_full(now, ahead, queue, alone) && self.paced_until(now).is_none()
+    }
+
     /// It is given a datagram. What it carries is not known before it has answered: until then, everything is sent by it; nor
     /// in the first second, when there is nothing to tell it by but echoes.
     pub(super) fn pace(&mut self, now: Instant, len: usize) {

@@ -281,8 +281,7 @@ impl Sender {
             link.cost != Cost::Metered
                 && self.flow.takes_repairs(self.now, index)
                 && link.load(self.now) < busy
-                && !link.is_full(self.now, ahead, ahead, alone)
-                && link.paced_until(self.now).is_none()
+                && link.has_room(self.now, ahead, ahead, alone)
                 && self.now + link.delay(self.now) < waiting.until
         };
         let order = |&index: &usize| {

@@ -80,8 +80,8 @@ pub(crate) struct Stream {
     pub(crate) burst: u32,
     /// By which links each payload was sent, repeats left out: one bit each.
     pub(crate) carried: Vec<u64>,
-    /// When media was sent by a link, if that is to be noted.
-    pub(crate) departures: Option<Vec<(Instant, usize)>>,
+    /// When media was sent, if that is to be noted.
+    pub(crate) departures: Option<Vec<Instant>>,
     /// What came to the sender while its process stands still, and by which link.
     pub(crate) waiting: Option<Vec<(usize, Bytes)>>,
     /// RTCP of the sender, and of the receiver.
@@ -531,7 +531,7 @@ impl World {
             match inside::work(Machine::Sender, || stream.sender.poll_output()) {
                 bond_sender::Output::Rtp { link, media } => {
                     stream.note(link, &media.header, &media.payload);
-                    stream.departures.iter_mut().for_each(|all| all.push((self.now, link)));
+                    stream.departures.iter_mut().for_each(|all| all.push(self.now));
                     let data = match &mut stream.tunnels {
                         Some(tunnels) => tunnels.media(link, &media),
                         None => [&media.header[..], &media.payload[..]].concat().into(),
