@@ -1,5 +1,5 @@
-# `make help` lists the targets. Each works alone on a fresh Debian 12 machine, but for `make fuzz`: it needs a nightly
-# toolchain and cargo-fuzz, which nothing here installs.
+# `make help` lists the targets. Each works alone on a fresh Debian 12 machine, but for `make fuzz`: it needs cargo-fuzz,
+# which nothing here installs.
 #   MEDIA=clip.mp4   the clip that `make demo` (and the end-to-end tests) send; one is generated when absent
 #   SECONDS=30       how long `make demo` streams; 0 = until Ctrl-C
 #   TRACES=folder    recorded capacities for `make bench-bonding`, in Mahimahi's format; made ones when absent
@@ -23,7 +23,7 @@ override MEDIA := $(abspath $(MEDIA))
 export MEDIA
 endif
 
-.PHONY: help setup demo test test-programs check fmt clippy features doc deny purity sizes package bench bench-bonding bench-throughput fuzz
+.PHONY: help setup demo test test-programs check fmt clippy features fuzz-targets doc deny purity sizes package bench bench-bonding bench-throughput fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -50,11 +50,12 @@ test-programs:
 
 check: ## what a change must pass besides the tests
 	@scripts/setup.sh check
-	@$(MAKE) fmt sizes purity deny clippy features doc package
+	@$(MAKE) fmt sizes purity deny clippy features fuzz-targets doc package
 	@echo "make check: all passed"
 
 fmt:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 
 sizes:
 	scripts/sizes.sh
@@ -71,6 +72,11 @@ clippy:
 
 features:
 	scripts/features.sh
+
+# Of a workspace of their own, so that nothing else sees them.
+fuzz-targets:
+	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --bins --no-default-features \
+	  -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
@@ -98,5 +104,5 @@ bench-bonding: ## bonding beside librist, SRT and GStreamer over emulated links 
 	STRATA_BIN_DIR=$(TARGET_DIR)/release $(TARGET_DIR)/debug/bonding --out $(TARGET_DIR)/bench-bonding \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-fuzz: ## every decoder for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
+fuzz: ## every decoder for FUZZ_SECONDS (needs cargo-fuzz; a nightly toolchain for AddressSanitizer)
 	scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -1,6 +1,7 @@
 //! The decoder of repair packets under any sequence of operations: packets of a stream that come, late or never, the repair
 //! packets of its blocks, forged ones, and time that passes. What it gives back of blocks nobody forged is what was sent.
 #![no_main]
+#![expect(clippy::disallowed_methods, reason = "any instant will do")]
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -69,7 +70,9 @@ fuzz_target!(|data: &[u8]| {
             4 => {
                 let index = usize::from(code.byte()) % coded.len().max(1);
                 let Some((first, repair)) = coded.get(index).cloned() else { continue };
-                decoder.repair(&arrived(now, first, op >> 3), &repair, (next, end), &|number| find(&came, number))
+                decoder.repair(&arrived(now, first, op >> 3), &repair, (next, end), &|number| {
+                    find(&came, number)
+                })
             }
             // A forged one comes.
             5 => {
@@ -77,7 +80,9 @@ fuzz_target!(|data: &[u8]| {
                 let Ok(repair) = Repair::decode(&Bytes::copy_from_slice(code.take(len))) else { continue };
                 forged = true;
                 let first = next.saturating_sub(100) + u64::from(repair.first % 2048);
-                decoder.repair(&arrived(now, first, op >> 3), &repair, (next, end), &|number| find(&came, number))
+                decoder.repair(&arrived(now, first, op >> 3), &repair, (next, end), &|number| {
+                    find(&came, number)
+                })
             }
             // A packet comes late.
             6 => {

@@ -8,9 +8,9 @@ use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strata_proto::control::{
-    DestinationCreate, DestinationUpdate, DestinationView, LoginRequest, LoginTokens, Problem, RefreshRequest,
-    SenderCreate, SenderCreated, SenderUpdate, SenderView, StartStream, StopStream, StreamView,
-    UpdateStream,
+    DestinationCreate, DestinationUpdate, DestinationView, LoginRequest, LoginTokens, Problem,
+    RefreshRequest, SenderCreate, SenderCreated, SenderUpdate, SenderView, StartStream, StopStream,
+    StreamView, UpdateStream,
 };
 use strata_proto::error::from_json;
 

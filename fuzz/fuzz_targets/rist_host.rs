@@ -2,6 +2,7 @@
 //! right and a wrong key, changed and repeated datagrams, media, time. Media goes only to an address that has answered what it was
 //! asked, and what is said to others is bounded.
 #![no_main]
+#![expect(clippy::disallowed_methods, reason = "any instant will do")]
 
 #[path = "../../strata-media/tests/hostile/operations/mod.rs"]
 mod operations;

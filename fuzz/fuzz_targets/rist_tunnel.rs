@@ -3,6 +3,7 @@
 //! sends, whole or cut off, gives RTP or RTCP, or is answered. What is changed on its way may be heard, as there is no
 //! integrity check.
 #![no_main]
+#![expect(clippy::disallowed_methods, reason = "any instant will do")]
 
 #[path = "../../strata-media/tests/hostile/operations/mod.rs"]
 mod operations;
