@@ -42,6 +42,7 @@ SEEDS = {
         "vsf-keep-alive": "0010cce0 00008000 020304050607 0000",
         "whole-datagram": "00000800 45000028 00000000 40110000 0a000001 0a000002 800107b0 00140000" + RTP,
         "extension": "90210001 00000384 00000004 52490001 f8880007 47010010",
+        "nulls": "47010010" + "00" * 184 + "471fff10" + "ff" * 184 + "47010011" + "00" * 184,
     },
     # Number of links; then operations: payloads and time, echoes answered, requests, feedback, a dead link.
     "rist_sender": {
@@ -57,11 +58,37 @@ SEEDS = {
         "repeats": "84 00000001 44 01 00000001" + "05 85 45 0005" * 10 + "07 0000000a 00002328 0164",
         "raw": "02 08" + REPORT + "03 0c" + RTP + "0014",
     },
-    # With a key or not; then operations and their values: datagrams of who has the key and who has another, changes, time.
+    # Operations: links that come and go, other parameters, payloads, answers, time.
+    "rist_links": {
+        "come-and-go": "0e 14 0100 24 0200" + "01 01 000a 0c" * 10 + "15 2700 1e 14 0300" + "01 01 000a 0c" * 10,
+        "parameters": "0e 14 0101 1e 03 0600" + "0b 0064 0140 00c8 0096 01f4 64a03c 0204 0f" + "01 01 000a 0c" * 10 + "0d 0000 02",
+        "costs": "14 0102 24 0207 34 0303 1e 2e" + "01 01 01 000a 0c" * 20 + "3805 18ff 19ffff",
+    },
+    # Operations: packets by SSRC and host, reports, farewells, time.
+    "rist_streams": {
+        "two": "0402 1404" + "0602 1604 0005" * 20 + "0164",
+        "crowd": "0602 0602 0604 0604 1606 1606 1608 1608 260a 260a 0132 360c 360c 01c8",
+        "farewell": "0402" + "0602 0005" * 10 + "0c02 0114" + "0602 0752 05 0602",
+    },
+    # With a key or not; then operations and their values: datagrams of the server and of another, changes, time.
+    "rist_client": {
+        "clear": "00" + "0400 0300 0302 0032" * 8 + "0602 0132 0400",
+        "key": "01" + "0400 0300 0302 0032" * 8 + "0602 0178 0300",
+        "another-key": "01" + "0400 0401 0301 0603 061c 0032" * 8,
+        "raw": "01 0214 300888b5 00000001 00000001 020304050607 0080 02 1c 000088b6" + PORTS + RTP,
+    },
     # An exchange with another password, and messages of nobody.
     "rist_auth": {
         "exchange": "4300 0200 4500 0200 4500 0200 4500 0200 4500 0200 0040 0200",
         "start": "0104 02010000 0040 0040 0040 0109 0200000502010005 13",
+    },
+    # With a key or not; then operations and their values: datagrams of who has the key and who has another, changes, time.
+    # The same with receivers that call, answer what they are asked, or answer in another's place; then media.
+    "rist_host": {
+        "clear": "00" + "0300 0400 0700 0032" * 8 + "0302 0402 0700 0164 0300 0400 0700",
+        "key": "01" + "0300 0400 0700 0032" * 8 + "0b00 0c00 0700 0178 0300 0400 0700",
+        "another-key": "01" + "0301 0400 0700 0300 0c02 0700 0301 0610 0032" * 6,
+        "moved": "00" + "0300 0400 0700" * 3 + "0b40 0440 0c00 0700 0b40 0c42 0700 0132" * 3,
     },
     "rist_tunnel": {
         "clear": "00" + "0400 0300 0302 0032" * 8 + "0132",
@@ -80,6 +107,16 @@ SEEDS = {
 
 # Text as it is.
 TEXTS = {
+    "netem_trace": {
+        "plain": "0\n0\n3\n7\n7\n12\n",
+        "blank": "\n 5 \n\n9\n",
+        "refused": "4\n2\n",
+    },
+    "rist_verifiers": {
+        "old": "field:AAECAw==:BAUGBw==:3\n",
+        "both": "field:AAECAw==:BAUGBw==:3:0\nfield:AAECAw==:BAUGBw==:3:1\nother:CAkK:CwwN:3\n",
+        "refused": "field:AAECAw==:BAUGBw==:2\n:AAECAw==:BAUGBw==:3\n",
+    },
     "net_urls": {
         "sender": "rist://host:6000?buffer=300&secret=s&aes-type=256&key-rotation=2000&cname=c&interface=wwan0,"
         "rist://[2001:db8::1]:6002?source=[fd00::2]&backup=1&weight=5&rtt-min=5",

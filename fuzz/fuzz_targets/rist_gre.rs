@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use strata_media::rist::extension::Extension;
+use strata_media::rist::extension::{Extension, Nulls};
 use strata_media::rist::gre::{Header, KeepAlive, Payload};
 
 fuzz_target!(|data: &[u8]| {
@@ -24,6 +24,18 @@ fuzz_target!(|data: &[u8]| {
             }
             _ => {}
         }
+    }
+    let mut kept = Vec::new();
+    if let Some(nulls) = Nulls::remove(data, &mut kept) {
+        let restored = nulls.restore(&kept);
+        assert_eq!(restored.len(), data.len());
+        let is_null = |packet: &[u8]| packet[1] & 0x1f == 0x1f && packet[2] == 0xff;
+        assert!(
+            restored
+                .chunks(188)
+                .zip(data.chunks(188))
+                .all(|(now, then)| now == then || is_null(now) && is_null(then))
+        );
     }
     if let Some(extension) = Extension::find(data) {
         let packet = [&[0x90; 12][..], &extension.encode()].concat();

@@ -27,6 +27,21 @@ proptest! {
     }
 
     #[test]
+    fn links_may_come_go_and_change_in_any_order(code in code()) {
+        operations::links::run(start(), &code);
+    }
+
+    #[test]
+    fn many_streams_bear_any_operations(code in code()) {
+        operations::streams::run(start(), &code);
+    }
+
+    #[test]
+    fn a_client_bears_any_operations(code in code()) {
+        operations::client::run(start(), &code);
+    }
+
+    #[test]
     fn a_listener_bears_any_operations(code in code()) {
         operations::tunnel::run(start(), &code);
     }

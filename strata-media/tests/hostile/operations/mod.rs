@@ -1,10 +1,13 @@
-//! Machines under any sequence of operations, which bytes stand for: what the fuzz targets `rist_receiver`, `rist_sender`, `rist_host` and
-//! `rist_tunnel` try for long, and the tests of this folder for a moment.
+//! Machines under any sequence of operations, which bytes stand for: what the fuzz targets `rist_` and the name of a file here try for
+//! long, and the tests of this folder for a moment.
 #![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each fuzz target uses its part")]
 
+pub mod client;
 pub mod host;
+pub mod links;
 pub mod receiver;
 pub mod sender;
+pub mod streams;
 pub mod tunnel;
 
 /// Bytes, read one after another; zeros when there are no more.
