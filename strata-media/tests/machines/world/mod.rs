@@ -289,6 +289,13 @@ impl World {
         self
     }
 
+    /// The same to a standard one that waits so long for what is out of order: as its user has set it for the skew of the links.
+    pub(crate) fn towards_reordering(mut self, reorder: Duration) -> Self {
+        self = self.towards(Kind::Standard);
+        self.standard.iter_mut().for_each(|receiver| receiver.reorder = reorder);
+        self
+    }
+
     /// The source waits for the sender, as a file does.
     pub(crate) fn wait_for_sender(&mut self) -> &mut Self {
         let mut bond = bond(self.seed, self.links.len(), self.latency);

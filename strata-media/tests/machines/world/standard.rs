@@ -25,7 +25,7 @@ impl Kind {
 /// How often packets are asked for and put out.
 const TICK: Duration = Duration::from_millis(5);
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
-/// librist's own reorder buffer.
+/// librist's own reorder buffer, unless its user sets another one.
 const REORDER: Duration = Duration::from_millis(25);
 /// Entries of a request (TR-06-1, 5.3.2).
 const ENTRIES: usize = 16;
@@ -73,6 +73,8 @@ struct Gap {
 /// The machine.
 pub(crate) struct Receiver {
     latency: Duration,
+    /// How long what is missing is waited for before it is asked for.
+    pub(crate) reorder: Duration,
     ssrc: u32,
     peers: Vec<Peer>,
     /// Payloads, and when they were made by this clock.
@@ -109,6 +111,7 @@ impl Receiver {
         };
         Self {
             latency,
+            reorder: REORDER,
             ssrc: 0,
             peers: (0..links).map(peer).collect(),
             held: BTreeMap::new(),
@@ -198,7 +201,7 @@ impl Receiver {
 
     fn miss(&mut self, link: usize, last: u64, last_made: Instant, number: u64, made: Instant) {
         let between = (made - last_made) / (number - last) as u32;
-        let first = REORDER.max(self.peers[link].rtt.clamp(RTT_MIN, RTT_MAX) / 2);
+        let first = self.reorder.max(self.peers[link].rtt.clamp(RTT_MIN, RTT_MAX) / 2);
         for missing in last + 1..number {
             let since = (last_made + between * (missing - last) as u32).min(self.now);
             self.missing.push(Gap { number: missing, since, due: self.now + first, link, asked: 0 });
