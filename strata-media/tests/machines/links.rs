@@ -419,7 +419,7 @@ proptest! {
         let lost = world.seen.lost;
         world.run(SECOND * 3).drain(SECOND * 3);
         prop_assert_eq!(world.seen.lost, lost, "nothing more is lost once a good link is there");
-        prop_assert!(world.seen.complete(), "{:?}", world.seen);
+        prop_assert!(world.seen.complete(0), "{:?}", world.seen);
         prop_assert!(world.seen.accounted() <= world.seen.sent);
         prop_assert!(world.sender.stats(world.now).pending == 0);
     }

@@ -155,9 +155,10 @@ impl Seen {
         self.next = u64::MAX;
     }
 
-    /// Whether the last packet that was put in was put out: by order, all before it were, or were reported lost.
-    pub(crate) fn complete(&self) -> bool {
-        self.next == self.sent
+    /// Whether the last packet that was put in was put out: by order, all before it were, or were reported lost. Of those at the
+    /// end that its sender has discarded, nobody else knows.
+    pub(crate) fn complete(&self, discarded: u64) -> bool {
+        self.next <= self.sent && self.sent - self.next <= discarded
     }
 
     /// Packets put out or reported lost.
