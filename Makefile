@@ -99,9 +99,8 @@ bench-throughput: ## CPU time per Gbit and the highest rate without loss, beside
 
 bench-bonding: ## bonding beside librist, SRT and GStreamer over emulated links (TRACES=, SECONDS=, ARGS=)
 	@scripts/setup.sh build
-	$(CARGO) build $(CARGOFLAGS) --release -p strata
-	$(CARGO) build $(CARGOFLAGS) -p strata-benches --bin bonding
-	STRATA_BIN_DIR=$(TARGET_DIR)/release $(TARGET_DIR)/debug/bonding --out $(TARGET_DIR)/bench-bonding \
+	$(CARGO) build $(CARGOFLAGS) --release -p strata -p strata-benches --bin strata --bin bonding
+	STRATA_BIN_DIR=$(TARGET_DIR)/release $(TARGET_DIR)/release/bonding --out $(TARGET_DIR)/bench-bonding \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 fuzz: ## every decoder for FUZZ_SECONDS (needs cargo-fuzz; a nightly toolchain for AddressSanitizer)
