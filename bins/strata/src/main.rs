@@ -18,6 +18,7 @@ use end::{End, Failure};
 use logs::Shown;
 use remote::Remote;
 use strata_daemon::Signals;
+use strata_media::net::as_task;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -43,12 +44,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // A task: who wakes what the runtime itself waits for writes to the runtime's eventfd, for every packet.
-    let running = runtime.spawn(run(cli.command, shown.clone()));
-    let outcome = runtime.block_on(running).unwrap_or_else(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => Err(Failure::Running(error.to_string())),
-    });
+    let outcome = runtime.block_on(as_task(run(cli.command, shown.clone())));
     // Whatever is logged: who typed it wrong is told.
     shown.end(outcome.as_ref().err().map(|failure| format!("error: {failure}\n")));
     match outcome {

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::error::SettingError;
-use crate::net::{NetError, RistUrls};
+use crate::net::{NetError, RistUrls, as_task};
 
 /// Longest wait for the addresses of names.
 const RESOLVE_S: u64 = 5;
@@ -45,12 +45,12 @@ impl Driver {
         let (abort, aborted) = oneshot::channel();
         let (end, ended) = mpsc::channel();
         let thread = spawn(name, move || {
-            let outcome = runtime.block_on(async {
+            let outcome = runtime.block_on(as_task(async {
                 tokio::select! {
                     outcome = run => outcome,
                     _ = aborted => Ok(()),
                 }
-            });
+            }));
             // Who stops it may not wait for its outcome.
             let _ = end.send(outcome);
         })?;

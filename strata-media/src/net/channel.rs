@@ -431,11 +431,12 @@ mod tests {
         assert_eq!(most, 48);
         (0..100).for_each(|_| from.send_to(&[&LONG], to.local_addr().unwrap()));
         from.flush();
-        let mut calls = Vec::new();
-        while calls.iter().map(|(datagrams, _)| datagrams).sum::<usize>() < 100 {
+        let (expected, mut calls) = ([48, 48, 4].map(|datagrams| (datagrams, LONG.len())), Vec::new());
+        while calls.len() < expected.len() {
             calls.extend(to.sent_together().await);
+            // What goes in more calls takes more memory: of that, not all may come, and is not waited for.
+            assert!(expected.starts_with(&calls), "{calls:?}");
         }
-        assert_eq!(calls, [(48, LONG.len()), (48, LONG.len()), (4, LONG.len())]);
     }
 
     /// Those that came together, and those that came alone.

@@ -43,6 +43,7 @@ mod receiver;
 mod sender;
 mod serve;
 mod socket;
+mod task;
 mod tunnels;
 pub mod url;
 mod wish;
@@ -57,6 +58,7 @@ pub use error::NetError;
 pub use listener::{Accepted, Listener, ListenerDriver, ListenerStats, listener};
 pub use receiver::{Receiver, ReceiverDriver, ReceiverMonitor, receiver};
 pub use sender::{Sender, SenderDriver, sender};
+pub use task::as_task;
 pub use url::RistUrls;
 
 #[cfg(test)]

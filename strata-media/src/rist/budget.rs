@@ -2,12 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// Keys at once, and per second: a derivation takes about half a millisecond, so this is under one percent of a core.
-const STRANGER: u32 = 16;
-/// The same for a peer that has shown its key: it may change keys often, and what comes with a key that was not derived
-/// is lost. As nonces are in clear, someone who takes its address can use it up: a tenth of a core.
-const TRUSTED: u32 = 200;
-
 /// A bucket of tokens.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -22,14 +16,9 @@ impl Budget {
         Self { most, left: most, filled: now }
     }
 
-    /// For keys that strangers have this end derive.
-    pub(super) fn of_strangers(now: Instant) -> Self {
-        Self::new(now, STRANGER)
-    }
-
-    /// For who is none, from now on.
-    pub(super) fn trust(&mut self) {
-        self.most = TRUSTED;
+    /// So many per second from now on, and at once when they have come together.
+    pub(super) fn allow(&mut self, most: u32) {
+        self.most = most;
     }
 
     /// Takes one, the less often the fewer are left: `number` is a random one. Who asks seldom has its chance beside who asks all the time.
