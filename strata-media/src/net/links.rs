@@ -238,10 +238,7 @@ impl Running {
         let present: Vec<_> = (0..self.removed.len()).filter(|&link| !self.removed[link]).collect();
         for (link, stats) in present.into_iter().zip(&stats.links) {
             if wanted(self, link, stats) {
-                let error = self.open(now, link);
-                if error != stats.error {
-                    tracing::info!(link = self.config.links[link].id, ?error, "link reopened");
-                }
+                self.open(now, link);
             }
         }
     }

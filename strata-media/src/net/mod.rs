@@ -39,6 +39,7 @@ mod groups;
 mod links;
 mod listener;
 mod multicast;
+mod news;
 mod receiver;
 mod sender;
 mod serve;

@@ -14,6 +14,7 @@ use super::config::{LinkConfig, Profile, SenderConfig, SenderUpdate, seed};
 use super::error::NetError;
 use super::groups::Groups;
 use super::links::{self, UNCALLED};
+use super::news::News;
 use super::socket::{self, LinkSockets, Pair};
 use super::tunnels::{Heard, Tunnels};
 use crate::bond::sender::{Input, Output};
@@ -254,6 +255,7 @@ pub(super) struct Running {
     /// Whether everything it gave was taken.
     closed: bool,
     next_stats: Instant,
+    news: News,
     pub(super) next_reopen: Instant,
     inbox: Inbox,
     /// Payloads just taken.
@@ -323,6 +325,7 @@ impl Running {
             leaving: false,
             closed: false,
             next_stats: now,
+            news: News::default(),
             next_reopen: now + REOPEN_INTERVAL,
             inbox: Inbox::default(),
             batch: Vec::new(),
@@ -497,8 +500,11 @@ impl Running {
                 self.next_reopen = now + REOPEN_INTERVAL;
                 self.reopen(now, &stats);
             }
+            let counters = self.tunnels.counters();
+            self.news.links(&stats.links);
+            self.news.tunnel(&counters);
             *self.stats.lock().unwrap_or_else(PoisonError::into_inner) =
-                (stats, self.tunnels.counters(), self.groups.stats(now));
+                (stats, counters, self.groups.stats(now));
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 
 use super::front::Front;
+use super::news::News;
 use crate::rist::receiver::Input;
 
 /// A wake-up that is due so soon is not preceded by another one.
@@ -38,13 +39,14 @@ pub(super) trait Machine {
 
 /// Runs a machine until nobody wants what it gives.
 pub(super) async fn serve(mut front: Front, mut machine: impl Machine) {
-    let mut next_stats = Instant::now();
+    let (mut next_stats, mut news) = (Instant::now(), News::default());
     let mut timer = pin!(sleep(Duration::ZERO));
     loop {
         let due = perform(&mut front, &mut machine);
         let now = Instant::now();
         if now >= next_stats {
             next_stats = now + STATS_INTERVAL;
+            news.tunnel(&front.counters());
             machine.publish(now, &front);
         }
         let soon = wait_until(timer.as_mut(), now, due.min(next_stats));

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
 mod librist;
+mod news;
 mod program;
 mod readme;
 mod terminal;
