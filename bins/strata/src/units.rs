@@ -35,12 +35,13 @@ fn number(text: &str) -> Result<(f64, &str), String> {
     Ok((value, text[end..].trim()))
 }
 
+/// Bits per second.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "digits only: not negative; `as` saturates"
 )]
-pub(crate) fn rate(text: &str) -> Result<u64, String> {
+pub(crate) fn bits(text: &str) -> Result<u64, String> {
     let (value, unit) = number(text)?;
     let factor = match unit {
         "" => 1.0,
@@ -49,8 +50,13 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
         "G" => 1e9,
         _ => return Err("expected a rate in bit/s such as 800k, 10M or 1G".into()),
     };
-    match (value * factor) as u64 {
-        0 => Err("a rate of 0 carries nothing (a dead link of netem is --outage)".into()),
+    Ok((value * factor) as u64)
+}
+
+/// The same of a link.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    match bits(text)? {
+        0 => Err("a rate of 0 carries nothing (a dead link is --outage)".into()),
         rate => Ok(rate),
     }
 }

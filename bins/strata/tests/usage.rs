@@ -93,6 +93,33 @@ fn wrong_values_are_named_by_flag_and_parameter() {
         ("netem --map 127.0.0.1:1=127.0.0.1:2 --loss 200%", &["--loss", "100 %"]),
         ("netem --map 127.0.0.1:1=127.0.0.1:2 --trace /no/such", &["--trace", "/no/such", "No such file"]),
         ("rist send --log loud -i udp://127.0.0.1:0 -o rist://h:1", &["--log", "expected off"]),
+        (
+            "rist send -i udp://127.0.0.1:0,udp://127.0.0.1:0 -o rist://127.0.0.1:8",
+            &["--input", "stream-id: 1968", "of its own"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0,udp://127.0.0.1:0?stream-id=2002 -o rist://127.0.0.1:8?virt-dst-port=2002",
+            &["--input", "stream-id: 2002", "of its own"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0,udp://127.0.0.1:0?stream-id=1968 -o rist://127.0.0.1:8",
+            &["--input", "stream-id: 1968", "of its own"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0,udp://127.0.0.1:0 -o rist://127.0.0.1:8?profile=simple",
+            &["--input", "several only with the profile main"],
+        ),
+        ("netem --map 127.0.0.2:16100=127.0.0.2:16100", &["--map", "127.0.0.2:16100", "comes back"]),
+        ("netem --map 0.0.0.0:16100=127.0.0.1:16100", &["--map", "0.0.0.0:16100", "comes back"]),
+        (
+            "netem --map 127.0.0.2:1-2=127.0.0.2:2-3 --map 127.0.0.2:3=127.0.0.2:1",
+            &["--map", "127.0.0.2:1=127.0.0.2:2", "comes back"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 --stats - --adapt 0..5M",
+            &["--adapt", "a floor of 0"],
+        ),
+        ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 --adapt 1M..5M", &["--stats"]),
         ("rtmp send", &["rtmp"]),
     ] {
         let (code, text) = run(line);
@@ -177,5 +204,6 @@ fn help_has_examples_and_exit_codes() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains(&format!("strata {command} --")), "{text}");
         assert!(text.contains("Exit codes:"), "{text}");
+        assert_eq!(text.contains("only with --stats"), command == "rist send", "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! `strata netem`: a bad link between two real programs, which is `strata_media::testing::relay` with flags.
 
 use std::io::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,7 +140,12 @@ fn line(stats: &RelayStats) -> Value {
 
 /// The relay that the flags describe.
 fn config(args: &Netem) -> Result<RelayConfig, Failure> {
-    let mut config = RelayConfig::new(args.maps.concat(), link(args)?);
+    let maps = args.maps.concat();
+    if let Some(Mapping { listen, forward }) = maps.iter().find(|mapping| comes_back(mapping, &maps)) {
+        let reason = format!("--map: {listen}={forward}: what is passed on comes back, again and again");
+        return Err(Failure::Usage(reason));
+    }
+    let mut config = RelayConfig::new(maps, link(args)?);
     config.seed = args.seed;
     config.source = args.source;
     if args.trace.is_some() {
@@ -150,6 +155,26 @@ fn config(args: &Netem) -> Result<RelayConfig, Failure> {
         config.down = Config { delay: args.delay, ..Config::default() };
     }
     Ok(config)
+}
+
+/// Whether what comes to a mapping is passed on to it again, by itself or by way of others.
+fn comes_back(first: &Mapping, maps: &[Mapping]) -> bool {
+    let mut at = first.forward;
+    // A way that is longer has been somewhere twice: that one comes back, and is found by itself.
+    for _ in maps {
+        if hears(first.listen, at) {
+            return true;
+        }
+        let Some(next) = maps.iter().find(|mapping| hears(mapping.listen, at)) else { return false };
+        at = next.forward;
+    }
+    false
+}
+
+/// Whether what is sent to `to` comes to who listens at `listen`.
+fn hears(listen: SocketAddr, to: SocketAddr) -> bool {
+    let own = listen.ip().is_unspecified() && to.ip().is_loopback() && listen.is_ipv4() == to.is_ipv4();
+    listen.port() == to.port() && (listen.ip() == to.ip() || own)
 }
 
 fn link(args: &Netem) -> Result<Config, Failure> {
@@ -239,6 +264,13 @@ mod tests {
         let of_all = flags("--seed 7 --source 127.0.0.9");
         assert_eq!((of_all.seed, of_all.source), (7, Some([127, 0, 0, 9].into())));
         assert_eq!((flags("").seed, flags("").source), (1, None));
+    }
+
+    /// Two links one after the other are none that comes back.
+    #[test]
+    fn a_mapping_may_lead_to_another() {
+        let config = flags("--map 127.0.0.1:7000=127.0.0.3:7000 --map 0.0.0.0:7001=127.0.0.1:7002");
+        assert_eq!(config.mappings.len(), 3);
     }
 
     /// A trace is of one direction; the other has what else is said, and no rate.

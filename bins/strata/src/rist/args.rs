@@ -1,5 +1,6 @@
 //! The flags of `strata rist`, and what they configure.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,10 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::udp::UdpUrl;
 use crate::end::Failure;
-use crate::units::rate;
+use crate::units::bits;
+
+/// The port within the tunnel where nothing is said of it, as librist has it.
+const DEFAULT_STREAM: u16 = 1968;
 
 /// Take a stream from UDP, and send it by RIST over one link or several.
 #[derive(Debug, Args)]
@@ -25,8 +29,8 @@ pub(crate) struct Send {
     /// udp://ADDRESS:PORT[?miface=INTERFACE&stream-id=N],…, or rtp://… whose headers are taken off; a multicast group is joined,
     /// port 0 takes a free one
     ///
-    /// Several are as many streams, each by all links. A receiver tells them apart by stream-id, an even number: the port within
-    /// the tunnel of main.
+    /// Several are as many streams, each by all links, only with main. A receiver tells them apart by stream-id, an even number, the
+    /// port within the tunnel: every input needs one of its own, 1968 if none is given.
     #[arg(short, long, alias = "inputurl", value_name = "URL,…", value_delimiter = ',', required = true)]
     input: Vec<Unshown>,
     /// The receiver, once for every link: rist://HOST:PORT[?NAME=VALUE&…],…; rist://@ADDRESS:PORT waits for it to call
@@ -61,7 +65,7 @@ pub(crate) struct Send {
     #[arg(long)]
     full_datagrams: bool,
     /// Say in the statistics, as target_bps, how much the source should make for the links to carry it: bit/s, from
-    /// FLOOR (as long as the links carry that) to CEILING. A line is written whenever it changes
+    /// FLOOR (as long as the links carry that) to CEILING. A line is written whenever it changes; only with --stats
     #[arg(long, value_name = "FLOOR..CEILING", value_parser = source_rate, requires = "stats")]
     adapt: Option<AdaptationParams>,
     /// How fast target_bps rises again: percent of CEILING per second, 1 to 1000
@@ -175,8 +179,11 @@ impl ValueEnum for Profile {
 /// Limits of the source's rate.
 fn source_rate(text: &str) -> Result<AdaptationParams, String> {
     let (floor, ceiling) = text.split_once("..").ok_or("expected FLOOR..CEILING, such as 500k..8M")?;
-    let mut params = AdaptationParams::new(rate(ceiling)?);
-    params.floor_bps = rate(floor)?;
+    let mut params = AdaptationParams::new(bits(ceiling)?);
+    params.floor_bps = bits(floor)?;
+    if params.floor_bps == 0 {
+        return Err("a floor of 0: expected what the source makes at least, such as 500k".to_owned());
+    }
     if params.floor_bps > params.ceiling_bps {
         return Err("the floor is above the ceiling".to_owned());
     }
@@ -307,8 +314,29 @@ impl Send {
             .or_full_datagrams(self.full_datagrams))
     }
 
-    /// The sender over links that are resolved, of what comes in at `input`.
-    pub(super) fn config(&self, urls: &RistUrls, input: &UdpUrl) -> Result<SenderConfig, Failure> {
+    /// The senders over links that are resolved, of what comes in at each of `inputs`.
+    pub(super) fn configs(&self, urls: &RistUrls, inputs: &[UdpUrl]) -> Result<Vec<SenderConfig>, Failure> {
+        let configs: Vec<_> =
+            inputs.iter().map(|input| self.config(urls, input)).collect::<Result<_, _>>()?;
+        if configs.len() > 1 && configs.iter().any(|config| config.profile == net::Profile::Simple) {
+            let reason =
+                "--input: several only with the profile main; simple has nothing that tells streams apart";
+            return Err(Failure::Usage(reason.to_owned()));
+        }
+        let mut streams = BTreeSet::new();
+        for config in &configs {
+            let stream = config.virtual_port.unwrap_or(DEFAULT_STREAM);
+            if !streams.insert(stream) {
+                return Err(Failure::Usage(format!(
+                    "--input: stream-id: {stream} of more than one ({DEFAULT_STREAM} where none is given): every input \
+                     needs one of its own, as a receiver takes those that share it for one stream"
+                )));
+            }
+        }
+        Ok(configs)
+    }
+
+    fn config(&self, urls: &RistUrls, input: &UdpUrl) -> Result<SenderConfig, Failure> {
         let mut config = urls.sender().map_err(|error| Failure::Usage(format!("--output: {error}")))?;
         let fec = config.scheduler.fec;
         config.scheduler = SchedulerParams::new(self.mode);
@@ -496,7 +524,7 @@ mod tests {
         let output = "rist://127.0.0.1:8,rist://127.0.0.1:10?secret=s";
         let line = ["send", "-i", "udp://127.0.0.1:0", "-o", output, "-e", "256"];
         let send = Line::parse_from(line).send;
-        let config = send.config(&send.urls().unwrap(), &send.inputs().unwrap()[0]).unwrap();
+        let config = send.configs(&send.urls().unwrap(), &send.inputs().unwrap()).unwrap().remove(0);
         assert_eq!(config.psk.unwrap().aes_type, AesType::Aes256);
     }
 }

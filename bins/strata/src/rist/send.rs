@@ -36,10 +36,10 @@ pub(crate) async fn send(args: Send, shown: &Shown, signals: &mut Signals) -> Re
     args.tell_unused();
     let urls = resolve("--output", args.urls()?, Use::Sender).await?;
     let lines = stats(args.stats.as_deref(), shown)?;
+    let configs = args.configs(&urls, &inputs)?;
     let (mut streams, mut drivers) = (Vec::new(), JoinSet::new());
     let started = Instant::now();
-    for input in &inputs {
-        let config = args.config(&urls, input)?;
+    for (input, config) in inputs.iter().zip(configs) {
         streams.push(Stream::open(input, config, &urls, args.adaptation(), &mut drivers).await?);
     }
     let mut run = Run { streams, lines, reports: Reports::every(period), started };
