@@ -191,7 +191,7 @@ impl Running {
     }
 
     /// Opens the sockets of a link; the machine is told when that cannot be, and when they have another address than those before.
-    fn open(&mut self, now: Instant, link: usize) -> Option<String> {
+    fn open(&mut self, now: Instant, link: usize) {
         self.settle(now, link);
         // Those before may have the very address that the new ones want.
         self.sockets[link] = None;
@@ -210,8 +210,7 @@ impl Running {
             (self.config.links[link].listens && !self.tunnels.is_called(link)).then(|| UNCALLED.to_owned());
         let error = opened.as_ref().err().cloned().or(uncalled);
         self.sockets[link] = opened.ok();
-        self.bond.handle_input(now, Input::LinkError { link, error: error.clone() });
-        error
+        self.bond.handle_input(now, Input::LinkError { link, error });
     }
 
     /// Opens the sockets anew that the system says cannot be used any more, unless they were opened only lately.
@@ -295,7 +294,8 @@ mod tests {
         running.reopen(now, &stats);
         assert_eq!(running.sockets[0].as_ref().map(LinkSockets::opened), before);
         // When it has to be, the port is not taken by the socket before.
-        assert_eq!(running.open(now, 0).as_deref(), Some(UNCALLED));
+        running.open(now, 0);
+        assert_eq!(running.bond.stats(now).links[0].error.as_deref(), Some(UNCALLED));
         assert!(running.sockets[0].is_some());
     }
 

@@ -11,15 +11,13 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 use strata_media::bond::{AdaptationParams, Mode, SchedulerParams};
 use strata_media::net::{self, AesType, Passphrase, ReceiverConfig, RistUrls, SenderConfig, Verifiers};
+use strata_media::rist::tunnel::DEFAULT_DESTINATION;
 
 use tracing_subscriber::filter::LevelFilter;
 
 use super::udp::UdpUrl;
 use crate::end::Failure;
 use crate::units::bits;
-
-/// The port within the tunnel where nothing is said of it, as librist has it.
-const DEFAULT_STREAM: u16 = 1968;
 
 /// Take a stream from UDP, and send it by RIST over one link or several.
 #[derive(Debug, Args)]
@@ -325,10 +323,10 @@ impl Send {
         }
         let mut streams = BTreeSet::new();
         for config in &configs {
-            let stream = config.virtual_port.unwrap_or(DEFAULT_STREAM);
+            let stream = config.virtual_port.unwrap_or(DEFAULT_DESTINATION);
             if !streams.insert(stream) {
                 return Err(Failure::Usage(format!(
-                    "--input: stream-id: {stream} of more than one ({DEFAULT_STREAM} where none is given): every input \
+                    "--input: stream-id: {stream} of more than one ({DEFAULT_DESTINATION} where none is given): every input \
                      needs one of its own, as a receiver takes those that share it for one stream"
                 )));
             }

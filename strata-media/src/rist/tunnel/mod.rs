@@ -75,6 +75,9 @@ impl Psk {
     }
 }
 
+/// Where media goes within a tunnel that has no [`Config::destination`], as in librist.
+pub const DEFAULT_DESTINATION: u16 = 1968;
+
 /// What a tunnel is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -88,7 +91,7 @@ pub struct Config {
     /// How media and reports stand in the tunnel. Who is called and receives does as the caller.
     pub mode: gre::Mode,
     /// The port within the tunnel that media goes to, an even one, by which a receiver may tell streams apart; reports of who calls
-    /// go to the one above. 1968 when `None`, as librist has it.
+    /// go to the one above. [`DEFAULT_DESTINATION`] when `None`.
     pub destination: Option<u16>,
     /// This end sends the stream: it greets nobody, since its own reports tell what comes.
     pub sends: bool,

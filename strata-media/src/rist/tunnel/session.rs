@@ -15,7 +15,7 @@ use super::open::{Open, Opened, Refusal};
 use super::replay::Memory;
 use super::seal::Seal;
 use super::strangers::Stranger;
-use super::{ABOUT, Config, Counters, NAME};
+use super::{ABOUT, Config, Counters, DEFAULT_DESTINATION, NAME};
 
 /// Time between two keep-alive messages (TR-06-2: 1 to 10 s). Reports, every 100 ms, keep the tunnel alive as well.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ const GREETING: usize = 28 + 20 + ABOUT.len();
 /// Most that is saved up for those, bytes.
 const MOST_SAVED: usize = 16 * GREETING;
 /// Ports within the tunnel: those of librist.
-const RTP: Ports = Ports { source: 32769, destination: 1968 };
+const RTP: Ports = Ports { source: 32769, destination: DEFAULT_DESTINATION };
 const RTCP: Ports = Ports { source: 32768, destination: 1969 };
 const ABILITIES: Capabilities = Capabilities::BONDING
     .with(Capabilities::SEAMLESS)

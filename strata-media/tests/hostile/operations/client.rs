@@ -4,37 +4,26 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use strata_media::rist::psk::Passphrase;
 use strata_media::rist::rtcp::Writer;
 use strata_media::rist::rtp::Header;
-use strata_media::rist::tunnel::{Client, ClientOutput, Config, Input, Psk, Role, Session};
+use strata_media::rist::tunnel::{Client, ClientOutput, Input, Session};
 
-fn config(secret: &str) -> Config {
-    Config::new(Some(Psk::new(Passphrase::new(secret).expect("a passphrase"))))
-}
+use super::{Bytecode, callers};
 
 /// Runs the operations that `data` stands for.
 pub fn run(start: Instant, data: &[u8]) {
-    let (&mode, mut code) = data.split_first().unwrap_or((&0, &[]));
-    let mut take = |len: usize| {
-        let (head, tail) = code.split_at(len.min(code.len()));
-        code = tail;
-        head
-    };
-    let mut now = start;
-    let own = if mode & 1 == 0 { Config::default() } else { config("secret") };
-    let mut client = Client::new(now, own.clone(), 1);
-    let mut servers =
-        [Session::new(now, &own, Role::Client, 2), Session::new(now, &config("other"), Role::Client, 3)];
+    let (mut now, mut code) = (start, Bytecode(data));
+    let (own, mut servers) = callers(now, code.byte());
+    let mut client = Client::new(now, own, 1);
     let (mut datagram, mut said, mut inputs) = (Vec::new(), 0u32, 0u32);
     // Whether the datagram is the other key's, but for what was cut off; and whether the peer has left.
     let (mut foreign, mut gone) = (false, false);
-    while let &[op, value] = take(2) {
+    while let &[op, value] = code.take(2) {
         let server = &mut servers[usize::from(value & 1)];
         match op % 8 {
             0 => now += Duration::from_millis(value.into()),
             1 => now += Duration::from_millis(u64::from(value) * 50),
-            2 => (datagram, foreign) = (take(value.into()).to_vec(), false),
+            2 => (datagram, foreign) = (code.take(value.into()).to_vec(), false),
             3 => {
                 foreign = value & 1 == 1;
                 let header =

@@ -7,14 +7,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use strata_media::rist::psk::Passphrase;
 use strata_media::rist::rtcp::{Compound, Packet, Writer};
 use strata_media::rist::rtp::Header;
-use strata_media::rist::tunnel::{Config, Host, HostInput, HostOutput, Input, Output, Psk, Role, Session};
+use strata_media::rist::tunnel::{Host, HostInput, HostOutput, Input, Output, Session};
 
-fn config(secret: &str) -> Config {
-    Config::new(Some(Psk::new(Passphrase::new(secret).expect("a passphrase"))))
-}
+use super::{Bytecode, callers};
 
 /// The time stamp of the echo request that a client is sent, if it is one.
 fn asked(client: &mut Session, now: Instant, data: &[u8]) -> Option<u64> {
@@ -38,17 +35,9 @@ fn asked(client: &mut Session, now: Instant, data: &[u8]) -> Option<u64> {
 
 /// Runs the operations that `data` stands for.
 pub fn run(start: Instant, data: &[u8]) {
-    let (&mode, mut code) = data.split_first().unwrap_or((&0, &[]));
-    let mut take = |len: usize| {
-        let (head, tail) = code.split_at(len.min(code.len()));
-        code = tail;
-        head
-    };
-    let mut now = start;
-    let own = if mode & 1 == 0 { Config::default() } else { config("secret") };
-    let mut host = Host::new(now, own.clone(), 4, 1);
-    let mut clients =
-        [Session::new(now, &own, Role::Client, 2), Session::new(now, &config("other"), Role::Client, 3)];
+    let (mut now, mut code) = (start, Bytecode(data));
+    let (own, mut clients) = callers(now, code.byte());
+    let mut host = Host::new(now, own, 4, 1);
     let header = Header { marker: false, payload_type: 33, sequence: 1, timestamp: 1, ssrc: 4 }.encode();
     let (mut datagram, mut media) = (Vec::new(), Vec::new());
     // Who was asked last; whose answer the datagram is; and who has sent its own: only these may be called.
@@ -56,13 +45,13 @@ pub fn run(start: Instant, data: &[u8]) {
     let mut answers = None;
     let mut answered = HashSet::new();
     let (mut inputs, mut said) = (0u32, 0u32);
-    while let &[op, value] = take(2) {
+    while let &[op, value] = code.take(2) {
         let mut from = SocketAddr::from(([10, 0, 0, op >> 3], 6000 + u16::from(value >> 6)));
         let mut writer = Writer::new();
         match op % 8 {
             0 => now += Duration::from_millis(value.into()),
             1 => now += Duration::from_millis(u64::from(value) * 50),
-            2 => (datagram, answers) = (take(value.into()).to_vec(), None),
+            2 => (datagram, answers) = (code.take(value.into()).to_vec(), None),
             3 => {
                 answers = None;
                 writer.receiver_report(2, None);

@@ -10,6 +10,20 @@ pub mod sender;
 pub mod streams;
 pub mod tunnel;
 
+use std::time::Instant;
+
+use strata_media::rist::psk::Passphrase;
+use strata_media::rist::tunnel::{Config, Psk, Role, Session};
+
+/// A tunnel with a key, or in clear, as `mode` has it, and two who call by one: with what it takes, and with another key.
+fn callers(now: Instant, mode: u8) -> (Config, [Session; 2]) {
+    let keyed = |secret| Config::new(Some(Psk::new(Passphrase::new(secret).expect("a passphrase"))));
+    let own = if mode & 1 == 0 { Config::default() } else { keyed("secret") };
+    let sessions =
+        [Session::new(now, &own, Role::Client, 2), Session::new(now, &keyed("other"), Role::Client, 3)];
+    (own, sessions)
+}
+
 /// Bytes, read one after another; zeros when there are no more.
 struct Bytecode<'a>(&'a [u8]);
 

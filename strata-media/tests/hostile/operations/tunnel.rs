@@ -7,38 +7,27 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use strata_media::rist::psk::Passphrase;
 use strata_media::rist::rtcp::Writer;
 use strata_media::rist::rtp::Header;
-use strata_media::rist::tunnel::{Config, Listener, ListenerInput, ListenerOutput, Psk, Role, Session};
+use strata_media::rist::tunnel::{Listener, ListenerInput, ListenerOutput};
 
-fn config(secret: &str) -> Config {
-    Config::new(Some(Psk::new(Passphrase::new(secret).expect("a passphrase"))))
-}
+use super::{Bytecode, callers};
 
 /// Runs the operations that `data` stands for.
 pub fn run(start: Instant, data: &[u8]) {
-    let (&mode, mut code) = data.split_first().unwrap_or((&0, &[]));
-    let mut take = |len: usize| {
-        let (head, tail) = code.split_at(len.min(code.len()));
-        code = tail;
-        head
-    };
-    let mut now = start;
-    let own = if mode & 1 == 0 { Config::default() } else { config("secret") };
-    let mut listener = Listener::new(now, own.clone(), 32, 1);
-    let mut clients =
-        [Session::new(now, &own, Role::Client, 2), Session::new(now, &config("other"), Role::Client, 3)];
+    let (mut now, mut code) = (start, Bytecode(data));
+    let (own, mut clients) = callers(now, code.byte());
+    let mut listener = Listener::new(now, own, 32, 1);
     let (mut datagram, mut answers, mut inputs) = (Vec::new(), 0u32, 0u32);
     // Whether the datagram is the other key's, but for what was cut off.
     let mut foreign = false;
-    while let &[op, value] = take(2) {
+    while let &[op, value] = code.take(2) {
         let from = SocketAddr::from(([10, 0, 0, op >> 3], 6000));
         let client = &mut clients[usize::from(value & 1)];
         match op % 8 {
             0 => now += Duration::from_millis(value.into()),
             1 => now += Duration::from_millis(u64::from(value) * 50),
-            2 => (datagram, foreign) = (take(value.into()).to_vec(), false),
+            2 => (datagram, foreign) = (code.take(value.into()).to_vec(), false),
             3 => {
                 foreign = value & 1 == 1;
                 let header =
