@@ -14,6 +14,7 @@ use strata_media::net::{
     SenderConfig, Verifiers,
 };
 use strata_media::rist::ReceiverStats;
+use strata_media::testing::relay::Relay;
 use tempfile::NamedTempFile;
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
@@ -21,8 +22,8 @@ use tokio::time::{interval, timeout};
 
 use crate::kernel::bound;
 use crate::rig::{LATENCY, PATIENCE, ROUND_TRIP, link, own, sink};
-use crate::stream::{Check, MARGIN, TICK, datagrams, stream};
-use crate::tap::Tap;
+use crate::stream::{Check, DATAGRAM_BYTES, MARGIN, TICK, datagrams, stream};
+use crate::tap::{Clear, Seen, Tap};
 
 /// What is set alike at both ends.
 #[derive(Clone, Copy)]
@@ -63,6 +64,8 @@ const SRP_AES_256: Case = Case { test: 29, password: Some(PASSWORD), ..AES_256 }
 const WITHOUT_NULLS: Case = Case { test: 9, null_packet_deletion: true, ..MAIN };
 const TWO_LINKS: Case = Case { test: 25, length: Duration::from_secs(3), links: 2, ..SIMPLE };
 const TWO_TUNNELS: Case = Case { test: 13, length: Duration::from_secs(3), links: 2, ..MAIN };
+const TWO_TUNNELS_AES_256: Case = Case { test: 51, links: 2, ..AES_256 };
+const TWO_TUNNELS_SRP: Case = Case { test: 53, links: 2, ..SRP };
 
 impl Case {
     fn psk(&self) -> Option<Psk> {
@@ -79,15 +82,13 @@ impl Case {
     /// The same for librist, which is to hold on when a machine stands still for seconds. Links share the stream; without a weight
     /// each would carry all of it.
     fn url(&self) -> String {
+        let common = format!("?buffer={}&weight=5&session-timeout=30000", LATENCY.as_millis());
         let bits = match self.aes_type {
-            None => return format!("?buffer={}&weight=5&session-timeout=30000", LATENCY.as_millis()),
+            None => return common,
             Some(AesType::Aes128) => 128,
             Some(AesType::Aes256) => 256,
         };
-        let latency = LATENCY.as_millis();
-        format!(
-            "?buffer={latency}&session-timeout=30000&secret=correct-horse&aes-type={bits}&key-rotation={KEY_ROTATION}"
-        )
+        format!("{common}&secret=correct-horse&aes-type={bits}&key-rotation={KEY_ROTATION}")
     }
 
     /// The same for a librist that calls.
@@ -191,35 +192,57 @@ async fn heard(case: Case, taken: impl Fn() -> u64) {
     }
 }
 
-/// Puts a tap before `to`, where there is a key that is to change; and where links are to lead then.
-async fn tapped(case: Case, to: SocketAddr) -> (Option<Tap>, SocketAddr) {
-    if case.aes_type.is_none() {
-        return (None, to);
+/// Links to the ends of `to`, one each, and a tap behind each of tunnels.
+async fn linked(case: Case, to: impl Fn(u8) -> SocketAddr) -> (Vec<Tap>, Vec<Relay>, Vec<SocketAddr>) {
+    let (mut taps, mut relays, mut links) = (Vec::new(), Vec::new(), Vec::new());
+    for index in 0..case.links {
+        let mut to = to(index);
+        if case.profile == Profile::Main {
+            let at = own(case.test, 4 + index, 5000);
+            taps.push(Tap::before(at, to).await);
+            to = at;
+        }
+        let (relay, at) = link(index, to);
+        relays.push(relay);
+        links.push(at);
     }
-    let at = own(case.test, 4, 5000);
-    (Some(Tap::before(at, to).await), at)
+    (taps, relays, links)
 }
 
-/// Who sends the stream has used as many keys as it should.
-fn assert_rotated(case: Case, tap: Option<&Tap>) {
-    let Some(tap) = tap else { return };
-    let [sender, receiver] = tap.seen();
-    println!(
-        "{} keys for {} datagrams, {} back",
-        sender.nonces.len(),
-        sender.datagrams,
-        receiver.nonces.len()
-    );
-    let least = datagrams(case.length + MARGIN * 2) / u64::from(KEY_ROTATION);
-    assert!(least > 1 && sender.nonces.len() as u64 >= least, "{least}: {:?}", sender.nonces);
+/// What passed by tunnels is of the form it should have.
+fn assert_form(case: Case, taps: &[Tap]) {
+    for tap in taps {
+        let [sender, receiver] = tap.seen();
+        println!("{sender:?}, {receiver:?} back");
+        let Clear { packets, bytes, removed, .. } = sender.clear;
+        if case.aes_type.is_some() {
+            assert_eq!((packets, receiver.clear.packets), (0, 0), "{sender:?}");
+            assert!(!receiver.nonces.is_empty(), "{receiver:?}");
+            assert_rotated(case, &sender);
+            continue;
+        }
+        assert!(packets > 0 && sender.nonces.is_empty() && receiver.nonces.is_empty(), "{sender:?}");
+        // All that is not there was told; two or three of seven are null packets.
+        assert_eq!(bytes + removed * 188, packets * DATAGRAM_BYTES as u64, "{sender:?}");
+        assert!(if case.null_packet_deletion { removed >= packets * 2 } else { removed == 0 }, "{sender:?}");
+    }
+}
+
+/// Who sends the stream has used as many keys as it should: each tunnel has its own.
+fn assert_rotated(case: Case, sender: &Seen) {
+    let least = match case.links {
+        1 => datagrams(case.length + MARGIN * 2),
+        _ => sender.datagrams,
+    } / u64::from(KEY_ROTATION);
+    assert!(least > 1 || case.links > 1, "{least}");
+    assert!(sender.nonces.len() as u64 >= least.max(1), "{least}: {sender:?}");
 }
 
 async fn librist_receives(case: Case) {
     let receiver = own(case.test, 1, 5000);
     let output = sink(own(case.test, 2, 6000)).await;
-    let (tap, to) = tapped(case, receiver).await;
     // One port for all links: with two, librist 0.2.7 would put out every packet twice.
-    let (relays, links): (Vec<_>, Vec<_>) = (0..case.links).map(|index| link(index, to)).unzip();
+    let (taps, relays, links) = linked(case, |_| receiver).await;
     let url = format!("rist://@{receiver}{}", case.url());
     let _tool = tool("ristreceiver", case, &url, &format!("udp://{}", output.local_addr().unwrap()));
     bound(receiver).await;
@@ -232,7 +255,10 @@ async fn librist_receives(case: Case) {
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
     send_and_check(case, &sender, &[receiver], &output).await;
-    assert_rotated(case, tap.as_ref());
+    assert_form(case, &taps);
+    for [Seen { clear, .. }, _] in taps.iter().map(Tap::seen) {
+        assert_eq!(clear.extended, if case.sequence_extension { clear.packets } else { 0 }, "{clear:?}");
+    }
     let (stats, tunnel) = (sender.stats(), sender.tunnel_stats());
     println!("{stats:#?}");
     assert!(stats.retransmitted > 0, "what was lost was sent again");
@@ -256,14 +282,12 @@ async fn strata_receives(mut case: Case) -> ReceiverStats {
     config.users = case.password.map(|_| Verifiers::parse(&users()).unwrap());
     let (mut receiver, driver) = net::receiver(config).unwrap();
     tokio::spawn(driver.run());
-    let (tap, first) = tapped(case, receiver.local_addrs()[0]).await;
-    let to = |index: u8| if index == 0 { first } else { receiver.local_addrs()[usize::from(index)] };
-    let (relays, links): (Vec<_>, Vec<_>) = (0..case.links).map(|index| link(index, to(index))).unzip();
+    let (taps, relays, links) = linked(case, |index| receiver.local_addrs()[usize::from(index)]).await;
     let urls: Vec<_> = links.iter().map(|link| format!("rist://{link}{}", case.calling_url())).collect();
     let _tool = tool("ristsender", case, &format!("udp://@{input}"), &urls.join(","));
     bound(input).await;
     feed_and_check(case, input, &mut receiver).await;
-    assert_rotated(case, tap.as_ref());
+    assert_form(case, &taps);
     let stats = receiver.stats();
     println!("{stats:#?}");
     assert!(stats.recovered_packets > 0, "what was lost came again");
@@ -471,4 +495,24 @@ async fn librist_receives_by_two_tunnels() {
 #[tokio::test]
 async fn strata_receives_by_two_tunnels() {
     assert_shared(&strata_receives(TWO_TUNNELS).await);
+}
+
+#[tokio::test]
+async fn librist_receives_by_two_tunnels_with_a_key_of_256_bits() {
+    librist_receives(TWO_TUNNELS_AES_256).await;
+}
+
+#[tokio::test]
+async fn strata_receives_by_two_tunnels_with_a_key_of_256_bits() {
+    assert_shared(&strata_receives(TWO_TUNNELS_AES_256).await);
+}
+
+#[tokio::test]
+async fn librist_receives_by_two_tunnels_from_who_knows_the_password() {
+    librist_receives(TWO_TUNNELS_SRP).await;
+}
+
+#[tokio::test]
+async fn strata_receives_by_two_tunnels_from_who_knows_the_password() {
+    assert_shared(&strata_receives(TWO_TUNNELS_SRP).await);
 }
