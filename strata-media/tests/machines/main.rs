@@ -8,6 +8,7 @@ mod bonding;
 mod bottleneck;
 mod costs;
 mod disturbances;
+mod echoes;
 mod estimates;
 mod fast;
 mod fec;

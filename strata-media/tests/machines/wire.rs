@@ -1,6 +1,6 @@
 //! What a sender, and what a receiver, puts on the wire (TR-06-1, 5.2 and 5.3), looked at byte by byte, in virtual time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,21 +14,24 @@ use strata_media::rist::{Receiver, ReceiverConfig, receiver};
 const MS: Duration = Duration::from_millis(1);
 
 /// A sender by two links that nobody answers; what it sends, with its time since the start.
-struct Wire {
+pub(crate) struct Wire {
     start: Instant,
-    now: Instant,
-    sender: Sender,
+    pub(crate) now: Instant,
+    pub(crate) sender: Sender,
     rtp: Vec<(usize, Vec<u8>)>,
-    rtcp: Vec<(usize, Duration)>,
+    pub(crate) rtcp: Vec<(usize, Duration)>,
     /// The same datagrams, each with the packets and payload bytes that were sent before it, repeats aside.
-    reports: Vec<(Bytes, (u32, u32))>,
+    pub(crate) reports: Vec<(Bytes, (u32, u32))>,
     /// Numbers of those packets.
     originals: HashSet<[u8; 2]>,
     sent: (u32, u32),
 }
 
 impl Wire {
-    fn new() -> Self {
+    /// SSRC of who receives.
+    pub(crate) const PEER: u32 = 7;
+
+    pub(crate) fn new() -> Self {
         #[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
         let start = Instant::now();
         let sender = Sender::new(start, BondConfig::new(vec![BondLink::default(); 2], 1));
@@ -45,9 +48,9 @@ impl Wire {
     }
 
     /// A payload per millisecond, each another one.
-    fn run(&mut self, ms: u32) {
+    pub(crate) fn run(&mut self, ms: u32) {
         for _ in 0..ms {
-            let number = (self.now - self.start).as_millis() as u64;
+            let number = self.since().as_millis() as u64;
             let payload = [&[0x47; 180][..], &number.to_be_bytes()].concat();
             self.sender.handle_input(self.now, Input::Payload(Bytes::from(payload)));
             self.sender.handle_input(self.now, Input::Timeout);
@@ -57,12 +60,23 @@ impl Wire {
     }
 
     fn ask(&mut self, link: usize, losses: &[Loss]) {
+        let ssrc = self.sender.ssrc();
+        self.tell(link, |writer| writer.range_nack(ssrc, losses));
+    }
+
+    /// What a receiver says by a link.
+    pub(crate) fn tell(&mut self, link: usize, write: impl FnOnce(&mut Writer)) {
         let mut writer = Writer::new();
-        writer.receiver_report(7, None);
-        writer.source_description(7, "receiver");
-        writer.range_nack(self.sender.ssrc(), losses);
+        writer.receiver_report(Self::PEER, None);
+        writer.source_description(Self::PEER, "receiver");
+        write(&mut writer);
         self.sender.handle_input(self.now, Input::Rtcp { link, data: &writer.finish() });
         self.poll();
+    }
+
+    /// How long it has run.
+    pub(crate) fn since(&self) -> Duration {
+        self.now - self.start
     }
 
     fn poll(&mut self) {
@@ -76,7 +90,7 @@ impl Wire {
                     self.rtp.push((link, [&media.header[..], &media.payload[..]].concat()));
                 }
                 Output::Rtcp { link, data } => {
-                    self.rtcp.push((link, self.now - self.start));
+                    self.rtcp.push((link, self.since()));
                     self.reports.push((data, self.sent));
                 }
                 Output::Timeout(_) => return,
@@ -131,7 +145,7 @@ fn the_first_reports_of_a_path_are_close_together() {
 }
 
 /// The packets of an RTCP datagram: a report, a source description with the canonical name, and what else there is.
-fn parts(datagram: &[u8]) -> Vec<Packet<'_>> {
+pub(crate) fn parts(datagram: &[u8]) -> Vec<Packet<'_>> {
     let compound = Compound::parse(datagram).expect("it is well-formed");
     let packets: Vec<_> = compound.map(|packet| packet.expect("it is well-formed")).collect();
     let [
@@ -191,25 +205,29 @@ fn every_report_of_a_sender_has_its_name_and_counts_what_was_sent() {
 }
 
 /// What a receiver sends to a sender that answers echoes, by link, with its time since the start.
-struct Listens {
+pub(crate) struct Listens {
     start: Instant,
-    at: u32,
-    receiver: Receiver,
+    pub(crate) at: u32,
+    pub(crate) receiver: Receiver,
     due: Instant,
-    sent: Vec<(usize, u32, Bytes)>,
+    pub(crate) sent: Vec<(usize, u32, Bytes)>,
+    /// How long it takes until an echo is answered, and how much of that the answer says, both ms.
+    pub(crate) answers: (u32, u32),
+    /// Echoes to be answered: by which link, when, and the time stamp.
+    asked: VecDeque<(usize, u32, u64)>,
 }
 
 impl Listens {
-    const SSRC: u32 = 0x1000;
+    pub(crate) const SSRC: u32 = 0x1000;
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         #[expect(clippy::disallowed_methods, reason = "virtual time starts anywhere")]
         let start = Instant::now();
         let receiver = Receiver::new(start, ReceiverConfig::new(2, 1));
-        Self { start, at: 0, receiver, due: start, sent: Vec::new() }
+        Self { start, at: 0, receiver, due: start, sent: Vec::new(), answers: (0, 0), asked: VecDeque::new() }
     }
 
-    fn take_rtcp(&mut self, link: usize, write: impl FnOnce(&mut Writer)) {
+    pub(crate) fn take_rtcp(&mut self, link: usize, write: impl FnOnce(&mut Writer)) {
         let mut writer = Writer::new();
         writer.sender_report(Self::SSRC, u64::from(self.at) << 22, self.at * 90, self.at, self.at * 2);
         writer.source_description(Self::SSRC, "sender");
@@ -217,14 +235,15 @@ impl Listens {
         let from = SocketAddr::from(([10, 0, 0, link as u8], 6001));
         let data = &writer.finish();
         self.receiver.handle_input(self.now(), receiver::Input::Rtcp { link, from, data });
+        self.poll();
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.start + MS * self.at
     }
 
     /// A packet per millisecond, by one link and the other, but for those of `lost`; a report by each link every 90 ms.
-    fn run(&mut self, ms: u32, lost: impl Fn(u32) -> bool) {
+    pub(crate) fn run(&mut self, ms: u32, lost: impl Fn(u32) -> bool) {
         for _ in 0..ms {
             let link = self.at as usize % 2;
             if !lost(self.at) {
@@ -246,7 +265,15 @@ impl Listens {
                 self.receiver.handle_input(self.now(), receiver::Input::Timeout);
             }
             self.poll();
+            self.answer();
             self.at += 1;
+        }
+    }
+
+    fn answer(&mut self) {
+        while let Some((link, _, timestamp)) = self.asked.pop_front_if(|&mut (_, due, _)| due <= self.at) {
+            let processing_us = self.answers.1 * 1000;
+            self.take_rtcp(link, |writer| writer.echo_response(Self::SSRC, timestamp, processing_us, &[]));
         }
     }
 
@@ -256,10 +283,8 @@ impl Listens {
                 receiver::Output::Transmit { link, data, .. } => {
                     self.sent.push((link, self.at, data.clone()));
                     for packet in parts(&data) {
-                        if let Packet::EchoRequest { timestamp, padding, .. } = packet {
-                            self.take_rtcp(link, |writer| {
-                                writer.echo_response(Self::SSRC, timestamp, 0, padding);
-                            });
+                        if let Packet::EchoRequest { timestamp, .. } = packet {
+                            self.asked.push_back((link, self.at + self.answers.0, timestamp));
                         }
                     }
                 }

@@ -11,10 +11,12 @@ pub(crate) const PERIOD: Duration = Duration::from_nanos(33_333_333);
 pub(crate) const GROUP: u64 = 60;
 
 const PACKET: usize = 188;
-/// Of a payload, the last one of which is a null packet.
-const PACKETS: usize = PAYLOAD / PACKET - 1;
+/// Of a payload, but for the last two: a null packet, and one of which nothing is known, whose end is the payload's number.
+const PACKETS: usize = PAYLOAD / PACKET - 2;
 const PMT: u16 = 0x100;
 const VIDEO: u16 = 0x101;
+const UNKNOWN: u16 = 0x1ffe;
+const NULL: u16 = 0x1fff;
 
 /// Sizes of pictures, in payloads.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +75,8 @@ impl Frames {
         while payload.len() < PACKETS * PACKET {
             payload.extend(packet(VIDEO, false, &[]));
         }
-        payload.extend(packet(0x1fff, false, &[]));
+        payload.extend(packet(NULL, false, &[]));
+        payload.extend(packet(UNKNOWN, false, &[]));
         payload
     }
 }

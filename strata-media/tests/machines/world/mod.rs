@@ -169,6 +169,8 @@ impl Seen {
 
 /// Bytes of a payload.
 pub(crate) const PAYLOAD: usize = 1316;
+/// One that is its number alone.
+const ZEROS: [u8; PAYLOAD - 8] = [0; PAYLOAD - 8];
 
 impl Stream {
     fn new(
@@ -603,6 +605,7 @@ impl World {
             match standard.poll_output() {
                 standard::Output::Transmit { link, data } => {
                     self.streams[index].seen.rtcp.1 += data.len() as u64;
+                    let data = self.streams[index].enclosed(link, false, data);
                     let datagram = Datagram { stream: index, link, rtcp: true, data };
                     self.links[link].1.push(self.now, datagram);
                 }
@@ -660,12 +663,17 @@ impl Stream {
         }
     }
 
+    /// The payload of a number, but for its last eight bytes; zeros when `None`.
+    fn content_of(&self, number: u64) -> Option<Vec<u8>> {
+        let content = self.frames.map(|frames| frames.content(number));
+        content.or_else(|| self.content.map(|content| content(number)))
+    }
+
     /// Gives the sender the next payload.
     fn give(&mut self, now: Instant) {
         let mut payload = self.payload();
         let number = self.seen.sent;
-        let content = self.frames.map(|frames| frames.content(number));
-        if let Some(content) = content.or_else(|| self.content.map(|content| content(number))) {
+        if let Some(content) = self.content_of(number) {
             payload.copy_from_slice(&content);
         }
         (&mut payload[PAYLOAD - 8..]).put_u64(number);
@@ -705,10 +713,15 @@ impl Stream {
         }
     }
 
-    /// In order, nothing twice, and what is not there was reported lost.
+    /// In order, nothing twice, byte for byte what was given, and what is not there was reported lost.
     fn see(&mut self, now: Instant, since: Duration, payload: &Bytes, lost_before: u64) {
-        let mut number = &payload[PAYLOAD - 8..];
+        assert_eq!(payload.len(), PAYLOAD, "what was not given");
+        let (content, mut number) = payload.split_at(PAYLOAD - 8);
         let number = bytes::Buf::get_u64(&mut number);
+        assert!(number < self.seen.sent, "what was not given");
+        let given = self.content_of(number);
+        let given = given.as_ref().map_or(&ZEROS[..], |given| &given[..PAYLOAD - 8]);
+        assert!(content == given, "{number} is not what was given: {content:x?}, not {given:x?}");
         let seen = &mut self.seen;
         if seen.next == u64::MAX {
             seen.next = number;
@@ -717,9 +730,6 @@ impl Stream {
             seen.first = number;
         }
         assert_eq!(number, seen.next + lost_before, "out of order, twice, or lost without a word");
-        if let Some(content) = self.content {
-            assert_eq!(content(number)[..PAYLOAD - 8], payload[..PAYLOAD - 8], "what was sent");
-        }
         self.lost.extend(number - lost_before..number);
         seen.next = number + 1;
         seen.delivered += 1;
