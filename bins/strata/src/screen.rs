@@ -122,7 +122,7 @@ fn fitting(text: &str, (columns, rows): (usize, usize)) -> String {
 pub struct LinkRow {
     /// Its name.
     pub link: String,
-    /// Its state, or what is wrong with it.
+    /// Its state.
     pub state: String,
     /// Rate in the last second, bit/s.
     pub rate_bps: Option<u64>,

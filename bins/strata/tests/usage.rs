@@ -135,6 +135,18 @@ fn what_cannot_be_opened_is_named() {
     for (line, named) in [
         (format!("rist send -i udp://127.0.0.1:{port} -o rist://127.0.0.1:8"), "--input: cannot listen"),
         ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?interface=none0".into(), "--output: no link"),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?interface=none0".into(),
+            "link 0: interface none0: No such device",
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?source=192.0.2.1".into(),
+            "link 0: source 192.0.2.1: Cannot assign",
+        ),
+        (
+            "rist send -p simple -i udp://127.0.0.1:0 -o rist://239.1.1.1:8?interface=none0".into(),
+            "link 0: interface none0: No such device",
+        ),
         ("rist send -i udp://127.0.0.1:0 -o rist://no.invalid:8".into(), "URL 1 (rist://no.invalid:8): host"),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 --stats /no/such/file".into(),

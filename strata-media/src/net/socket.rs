@@ -1,6 +1,7 @@
 //! Socket pairs: opening, and reading and writing without waiting.
 #![expect(clippy::disallowed_types, reason = "this is where the sockets are")]
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -75,9 +76,25 @@ pub(super) fn unspecified(addr: SocketAddr) -> IpAddr {
 pub(super) fn connect_one(link: &LinkConfig, remote: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(remote)?;
     multicast::go_by(&socket, link)?;
-    socket.bind(&SocketAddr::new(link.source.unwrap_or(unspecified(remote)), 0).into())?;
+    bind_source(&socket, link)?;
     socket.connect(&remote.into())?;
     Ok(socket.into())
+}
+
+/// Binds a socket to an interface. The system's error does not say which.
+pub(super) fn bind_interface(socket: &Socket, name: &str) -> io::Result<()> {
+    socket.bind_device(Some(name.as_bytes())).map_err(|error| named(&error, format_args!("interface {name}")))
+}
+
+/// Binds a socket to where a link comes from, and a port that the system chooses. Nor does its error say which address that is.
+pub(super) fn bind_source(socket: &Socket, link: &LinkConfig) -> io::Result<()> {
+    let source = link.source.unwrap_or(unspecified(link.remote));
+    let bound = socket.bind(&SocketAddr::new(source, 0).into());
+    bound.map_err(|error| named(&error, format_args!("source {source}")))
+}
+
+fn named(error: &io::Error, what: fmt::Arguments<'_>) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// From where the system would have a link go now.

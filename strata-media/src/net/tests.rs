@@ -134,7 +134,8 @@ fn no_link_that_can_be_opened_is_an_error() {
     let mut link = LinkConfig::new(3, SocketAddr::from(([127, 0, 0, 1], 5000)));
     link.interface = Some("nosuchif0".to_owned());
     let error = sender(SenderConfig::new(vec![link])).unwrap_err();
-    assert_eq!(error.to_string(), "no link could be opened: link 3: No such device (os error 19)");
+    let said = "no link could be opened: link 3: interface nosuchif0: No such device (os error 19)";
+    assert_eq!(error.to_string(), said);
 }
 
 #[test]

@@ -20,12 +20,16 @@ pub(super) fn senders(
     streams.map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// A sender's links, and two lines about the stream.
+/// A sender's links, why those that cannot be used cannot, and two lines about the stream.
 fn sender(uptime: Duration, stats: &BondStats) -> String {
     let rows = stats.links.iter().map(|link| row(link).cells());
+    // Not in the table: it would be wider than a terminal, which then has no room for the numbers.
+    let errors =
+        stats.links.iter().filter_map(|link| Some(format!("{}: {}\n", name(link), link.error.as_ref()?)));
     format!(
-        "{}\n{:>4} s  in {}, {} resent of {} asked for, {} discarded\n        {} waiting ({:.0} ms), capacity {}",
+        "{}\n{}{:>4} s  in {}, {} resent of {} asked for, {} discarded\n        {} waiting ({:.0} ms), capacity {}",
         table(LinkRow::HEADS, rows, 2),
+        errors.collect::<String>(),
         uptime.as_secs(),
         megabytes(stats.payload_bytes),
         stats.retransmitted,
@@ -37,11 +41,16 @@ fn sender(uptime: Duration, stats: &BondStats) -> String {
     )
 }
 
-fn row(stats: &LinkStats) -> LinkRow {
+/// Its number, and its interface if it is bound to one.
+fn name(stats: &LinkStats) -> String {
     let interface = stats.interface.iter().map(|name| format!(" {name}"));
+    stats.id.to_string() + &interface.collect::<String>()
+}
+
+fn row(stats: &LinkStats) -> LinkRow {
     LinkRow {
-        link: stats.id.to_string() + &interface.collect::<String>(),
-        state: stats.error.clone().unwrap_or_else(|| format!("{:?}", stats.state)),
+        link: name(stats),
+        state: format!("{:?}", stats.state),
         rate_bps: Some(stats.sent_bps),
         rtt_ms: stats.rtt_ms,
         loss_rate: stats.loss_rate,

@@ -26,7 +26,7 @@ fn a_link_that_cannot_be_used_is_told_of_and_one_that_nobody_answers() {
     let (_sender, mut log) = logged(&format!("rist send -p simple -i udp://127.0.0.1:0 -o {output}"));
     let broken = log.find(|line| line.contains("link cannot be used")).unwrap();
     assert!(
-        broken.contains("WARN") && broken.contains("link=1") && broken.contains("No such device"),
+        broken.contains("WARN") && broken.contains("link=1") && broken.contains("nope0: No such device"),
         "{broken}"
     );
     let dead = log.find(|line| line.contains("nothing comes back by this link")).unwrap();

@@ -153,7 +153,7 @@ fn row(link: &Value) -> String {
     }
     let row = LinkRow {
         link: format!("{} {}", link["id"], text("interface").unwrap_or_default()),
-        state: text("error").or_else(|| text("state")).unwrap().to_owned(),
+        state: text("state").unwrap().to_owned(),
         rate_bps: link["sent_bps"].as_u64(),
         rtt_ms: link["rtt_ms"].as_f64().unwrap(),
         loss_rate: link["loss_rate"].as_f64().unwrap(),
@@ -172,11 +172,17 @@ fn is_of(table: &[String], stats: &Value) -> bool {
         expected.by_ref().all(|word| words.next().is_some_and(|shown| shown == word || word == "…"))
             && words.next().is_none()
     };
-    let (links, rows) = (stats["links"].as_array().unwrap(), &table[2..table.len() - 3]);
+    let links = stats["links"].as_array().unwrap();
+    let end = 2 + table[2..].iter().position(|line| line.starts_with('─')).unwrap();
+    let (rows, told) = (&table[2..end], &table[end + 1..table.len() - 2]);
+    let errors = links.iter().filter_map(|link| {
+        Some(format!("{} {}: {}", link["id"], link["interface"].as_str()?, link["error"].as_str()?))
+    });
     let seconds = number(stats, "/uptime_ms") / 1000;
     uptime(table) == seconds
         && rows.len() == links.len()
         && rows.iter().zip(links).all(|(line, link)| is_row(line, link))
+        && errors.eq(told.iter().cloned())
 }
 
 /// Reads on until the table of these statistics is there.
@@ -269,7 +275,10 @@ fn a_line_for_each_link_is_drawn_over_every_second() {
     }
     let table = sender.terminal.table().unwrap();
     assert!(table[2].contains("0 lo") && table[4].contains("2 nosuchif0"), "{table:#?}");
-    assert!(!table[2].contains(" 0.00 Mbit/s") && table[4].contains("No such device"), "{table:#?}");
+    assert!(!table[2].contains(" 0.00 Mbit/s") && table[4].contains("Dead"), "{table:#?}");
+    // What is wrong with it is said below, so that it leaves the numbers their room.
+    let error = "2 nosuchif0: interface nosuchif0: No such device (os error 19)";
+    assert!(table[6] == error && table[..6].iter().all(|line| line.chars().count() < 100), "{table:#?}");
     source.stop();
     sender.end();
     receiver.end();
@@ -280,7 +289,7 @@ fn a_line_for_each_link_is_drawn_over_every_second() {
 fn a_small_terminal_shows_what_it_has_room_for() {
     for rows in [24, 6] {
         let (mut terminal, other_end) = Terminal::open(40, rows);
-        let links = ["rist://127.0.0.1:9"; 8].join(",");
+        let links = ["rist://127.0.0.1:9"; 8].join(",") + "?interface=nosuchif0";
         let mut command = strata();
         command.args(["rist", "send", "-S", "50", "-i", "udp://127.0.0.1:0", "-o", &links]);
         let mut child = start(command.stdout(other_end).stderr(Stdio::piped()));
@@ -294,13 +303,17 @@ fn a_small_terminal_shows_what_it_has_room_for() {
         assert_eq!(terminal.scrolled, 0, "{lines:#?}");
         assert!(lines[1].trim_start().starts_with("link") && lines[1].ends_with('…'), "{lines:#?}");
         for (index, line) in lines[3..].iter().take(8.min(rows - 5)).enumerate() {
+            let state = if index == 7 { "Dead" } else { "Probe" };
             assert!(
-                line.trim_start().starts_with(&format!("{index} ")) && line.contains("Probe"),
+                line.trim_start().starts_with(&format!("{index} ")) && line.contains(state),
                 "{lines:#?}"
             );
         }
+        if let Some(error) = lines.get(12) {
+            assert_eq!(error, "7 nosuchif0: interface nosuchif0: No su…");
+        }
         // All of it, or as much as leaves a line for the cursor.
-        assert_eq!(lines.len(), 14.min(rows - 1), "{lines:#?}");
+        assert_eq!(lines.len(), 15.min(rows - 1), "{lines:#?}");
         assert_eq!(lines.iter().any(|line| line == "…"), rows == 6, "{lines:#?}");
         assert!(!written(&mut child.0).contains(['\x1b', '─']));
         assert_eq!(child.0.wait().unwrap().code(), Some(0));

@@ -6,16 +6,15 @@ use nix::net::if_::if_nametoindex;
 use socket2::{Domain, InterfaceIndexOrAddress, Socket};
 
 use super::config::{LinkConfig, Membership};
-use super::socket::{Pair, above, connect_one, open, unspecified};
+use super::socket::{Pair, above, bind_interface, bind_source, connect_one, open, unspecified};
 
 /// Opens the sockets of a sender's link to a group: RTP, RTCP from a port of its own, which some receivers answer to, and
 /// the group's port of RTCP, where the standard has them answer.
 pub(super) fn send(link: &LinkConfig) -> io::Result<Pair> {
     let rtcp_group = above(link.remote)?;
-    let source = SocketAddr::new(link.source.unwrap_or(unspecified(link.remote)), 0);
     let rtcp = open(link.remote)?;
     go_by(&rtcp, link)?;
-    rtcp.bind(&source.into())?;
+    bind_source(&rtcp, link)?;
     let group = open(rtcp_group)?;
     join(&group, rtcp_group, rtcp_group, link.interface.as_deref(), link.source)?;
     Ok(Pair {
@@ -42,7 +41,7 @@ pub(super) fn receive(group: SocketAddr, membership: &Membership) -> io::Result<
 /// Which way what is sent by a link goes, and how far if it goes to a group.
 pub(super) fn go_by(socket: &Socket, link: &LinkConfig) -> io::Result<()> {
     if let Some(name) = &link.interface {
-        socket.bind_device(Some(name.as_bytes()))?;
+        bind_interface(socket, name)?;
     }
     if let Some(IpAddr::V4(source)) = link.source.filter(|_| link.remote.ip().is_multicast()) {
         socket.set_multicast_if_v4(&source)?;
@@ -68,7 +67,7 @@ fn join(
 ) -> io::Result<()> {
     socket.set_reuse_address(true)?;
     if let Some(name) = interface {
-        socket.bind_device(Some(name.as_bytes()))?;
+        bind_interface(socket, name)?;
     }
     socket.bind(&bind.into())?;
     let index = interface.map(if_nametoindex).transpose()?;
