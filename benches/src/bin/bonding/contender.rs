@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use strata_e2e::program;
 
+use crate::datagram::DATAGRAM_BYTES;
 use crate::scenario::Scenario;
 
 /// A tool with its settings.
@@ -24,6 +25,20 @@ pub(crate) enum Contender {
     Srt,
     /// GStreamer's `ristsink` and `ristsrc`, round-robin.
     Gstreamer,
+    /// As `Strata`, by the Main Profile with a key.
+    StrataAes128,
+    /// As `Librist`, by the Main Profile with a key.
+    LibristAes128,
+}
+
+/// What a scenario shows beside bonding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Nothing,
+    /// A source that follows its links: they change within the stream.
+    Adapted,
+    /// What packets cost, and with a key.
+    Speed,
 }
 
 /// Where the ends of a run are.
@@ -50,8 +65,16 @@ pub(crate) struct Call {
 const JITTER_MS: u128 = 50;
 
 impl Contender {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Strata, Self::Adapting, Self::ToLibrist, Self::Librist, Self::Srt, Self::Gstreamer];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Strata,
+        Self::Adapting,
+        Self::ToLibrist,
+        Self::Librist,
+        Self::Srt,
+        Self::Gstreamer,
+        Self::StrataAes128,
+        Self::LibristAes128,
+    ];
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -61,17 +84,43 @@ impl Contender {
             Self::Librist => "librist",
             Self::Srt => "SRT",
             Self::Gstreamer => "GStreamer",
+            Self::StrataAes128 => "Strata, AES-128",
+            Self::LibristAes128 => "librist, AES-128",
         }
     }
 
-    /// Whether the source follows what its sender says of the links: that is shown where they change.
+    /// Its name in those of files and on the command line, where a comma ends one: `strata-adapting`.
+    pub(crate) fn slug(self) -> String {
+        self.name().replace(", ", "-").replace(' ', "-").to_lowercase()
+    }
+
+    /// Whether it runs in a scenario without being asked for.
+    pub(crate) fn is_shown(self, scenario: &Scenario) -> bool {
+        match self {
+            Self::Adapting => scenario.shows == Shown::Adapted,
+            Self::StrataAes128 | Self::LibristAes128 => scenario.shows == Shown::Speed,
+            _ => true,
+        }
+    }
+
+    /// Whether the source follows what its sender says of the links.
     pub(crate) fn adapts(self) -> bool {
         self == Self::Adapting
     }
 
     /// Whether its receiver has one address for all links: librist makes a stream of each address it listens at.
     pub(crate) fn one_receiver(self) -> bool {
-        matches!(self, Self::Librist | Self::ToLibrist)
+        matches!(self, Self::Librist | Self::LibristAes128 | Self::ToLibrist)
+    }
+
+    /// Whether it speaks the Main Profile, with a key.
+    fn encrypts(self) -> bool {
+        matches!(self, Self::StrataAes128 | Self::LibristAes128)
+    }
+
+    /// What its URLs say of the key.
+    fn key(self) -> &'static str {
+        if self.encrypts() { KEY } else { "" }
     }
 
     /// The link it uses, when it can use but one.
@@ -83,44 +132,31 @@ impl Contender {
     pub(crate) fn receiver(self, scenario: &Scenario, ends: &Ends) -> Result<Call> {
         let (latency, output) = (scenario.latency.as_millis(), ends.output);
         let call = match self {
-            Self::Strata | Self::Adapting => {
-                let inputs = each(&ends.receivers, |_, addr| format!("rist://@{addr}?buffer={latency}"));
+            Self::Strata | Self::Adapting | Self::StrataAes128 => {
+                let key = self.key();
+                let inputs = each(&ends.receivers, |_, addr| format!("rist://@{addr}?buffer={latency}{key}"));
                 let output = format!("udp://{output}");
                 Call {
                     program: program::find("strata")?,
                     args: words(&["rist", "receive", "--input", &inputs, "--output", &output]),
                 }
             }
-            Self::Librist | Self::ToLibrist => {
-                let url = format!("rist://@{}?{}", ends.receivers[0], librist_options(scenario));
-                let args = [
-                    "-p",
-                    "0",
-                    "-S",
-                    "0",
-                    "-v",
-                    "4",
-                    "-b",
-                    &latency.to_string(),
-                    "-i",
-                    &url,
-                    "-o",
-                    &format!("udp://{output}"),
-                ];
-                Call { program: "ristreceiver".into(), args: words(&args) }
+            Self::Librist | Self::LibristAes128 | Self::ToLibrist => {
+                let url = format!("rist://@{}?{}", ends.receivers[0], self.librist_options(scenario));
+                self.librist("ristreceiver", scenario, &url, &format!("udp://{output}"))
             }
             Self::Srt => {
                 let addr = ends.receivers[self.only_link(scenario).unwrap_or(0)];
-                let url = format!("srt://{addr}?mode=listener&latency={latency}");
-                Call {
-                    program: "srt-live-transmit".into(),
-                    args: words(&["-q", &url, &format!("udp://{output}")]),
-                }
+                let url = format!("srt://{addr}?mode=listener&latency={latency}{SRT_BUFFERS}");
+                srt(&url, &format!("udp://{output}"))
             }
             Self::Gstreamer => {
                 let addresses = each(&ends.receivers, |_, addr| addr.to_string());
+                let buffers: String = (0..ends.receivers.len())
+                    .map(|link| format!(" rist_rtp_udpsrc{link}::buffer-size={SOCKET_BYTES}"))
+                    .collect();
                 let line = format!(
-                    "ristsrc bonding-addresses={addresses} receiver-buffer={latency} ! rtpmp2tdepay ! \
+                    "ristsrc bonding-addresses={addresses} receiver-buffer={latency}{buffers} ! rtpmp2tdepay ! \
                      udpsink host={} port={}",
                     output.ip(),
                     output.port()
@@ -134,51 +170,36 @@ impl Contender {
     pub(crate) fn sender(self, scenario: &Scenario, ends: &Ends) -> Result<Call> {
         let (latency, input) = (scenario.latency.as_millis(), ends.input);
         let call = match self {
-            Self::Strata | Self::Adapting | Self::ToLibrist => {
-                let outputs = each(&ends.links, |_, addr| format!("rist://{addr}?buffer={latency}"));
+            Self::Strata | Self::Adapting | Self::ToLibrist | Self::StrataAes128 => {
+                let key = self.key();
+                let outputs = each(&ends.links, |_, addr| format!("rist://{addr}?buffer={latency}{key}"));
                 let input = format!("udp://{input}");
+                let profile = if self.encrypts() { "main" } else { "simple" };
                 let mut args =
-                    words(&["rist", "send", "--profile", "simple", "--input", &input, "--output", &outputs]);
+                    words(&["rist", "send", "--profile", profile, "--input", &input, "--output", &outputs]);
                 if self.adapts() {
                     let limits = format!("{}..{}", scenario.rate_bps / 10, scenario.rate_bps);
                     args.extend(words(&["--adapt", &limits, "--stats", "-"]));
                 }
                 Call { program: program::find("strata")?, args }
             }
-            Self::Librist => {
+            Self::Librist | Self::LibristAes128 => {
                 let weight = |index: usize| (scenario.links[index].mean_bps / 100_000).max(1);
-                let options = librist_options(scenario);
+                let options = self.librist_options(scenario);
                 let urls = each(&ends.links, |index, addr| {
                     format!("rist://{addr}?weight={}&{options}", weight(index))
                 });
-                let args = [
-                    "-p",
-                    "0",
-                    "-S",
-                    "0",
-                    "-v",
-                    "4",
-                    "-b",
-                    &latency.to_string(),
-                    "-i",
-                    &format!("udp://@{input}"),
-                    "-o",
-                    &urls,
-                ];
-                Call { program: "ristsender".into(), args: words(&args) }
+                self.librist("ristsender", scenario, &format!("udp://@{input}"), &urls)
             }
             Self::Srt => {
                 let addr = ends.links[self.only_link(scenario).unwrap_or(0)];
-                let url = format!("srt://{addr}?latency={latency}");
-                Call {
-                    program: "srt-live-transmit".into(),
-                    args: words(&["-q", &format!("udp://{input}"), &url]),
-                }
+                let url = format!("srt://{addr}?latency={latency}{SRT_BUFFERS}");
+                srt(&format!("udp://{input}?rcvbuf={SOCKET_BYTES}"), &url)
             }
             Self::Gstreamer => {
                 let addresses = each(&ends.links, |_, addr| addr.to_string());
                 let line = format!(
-                    "udpsrc address={} port={} buffer-size=4194304 \
+                    "udpsrc address={} port={} buffer-size={SOCKET_BYTES} \
                      caps=video/mpegts,systemstream=(boolean)true,packetsize=(int)188 ! rtpmp2tpay ! \
                      ristsink bonding-addresses={addresses} bonding-method=round-robin sender-buffer={latency}",
                     input.ip(),
@@ -189,15 +210,34 @@ impl Contender {
         };
         Ok(call)
     }
+
+    /// What somebody who knows the links sets: enough bandwidth, and a reorder buffer for their skew.
+    fn librist_options(self, scenario: &Scenario) -> String {
+        let delays = || scenario.links.iter().map(|link| link.up.delay);
+        let skew = delays().max().unwrap_or_default() - delays().min().unwrap_or_default();
+        let skewed = if skew > Duration::ZERO { skew.as_millis() + JITTER_MS } else { 0 };
+        let reorder = if skewed > 0 { format!("&reorder-buffer={skewed}") } else { String::new() };
+        format!("buffer={}&bandwidth=1000000{reorder}{}", scenario.latency.as_millis(), self.key())
+    }
+
+    /// One of librist's tools, without statistics and with nothing but warnings in its log.
+    fn librist(self, tool: &str, scenario: &Scenario, from: &str, to: &str) -> Call {
+        let profile = if self.encrypts() { "1" } else { "0" };
+        let latency = scenario.latency.as_millis().to_string();
+        let args = ["-p", profile, "-S", "0", "-v", "4", "-b", &latency, "-i", from, "-o", to];
+        Call { program: tool.into(), args: words(&args) }
+    }
 }
 
-/// What somebody who knows the links sets: enough bandwidth, and a reorder buffer for their skew.
-fn librist_options(scenario: &Scenario) -> String {
-    let delays = || scenario.links.iter().map(|link| link.up.delay);
-    let skew = delays().max().unwrap_or_default() - delays().min().unwrap_or_default();
-    let skewed = if skew > Duration::ZERO { skew.as_millis() + JITTER_MS } else { 0 };
-    let reorder = if skewed > 0 { format!("&reorder-buffer={skewed}") } else { String::new() };
-    format!("buffer={}&bandwidth=1000000{reorder}", scenario.latency.as_millis())
+/// Of both ends: the largest socket buffer that is asked for, as Strata does.
+const SOCKET_BYTES: usize = 4 << 20;
+/// Buffers of SRT that hold 3 s at 100 Mbit/s; by default they hold 12 MB, and the window 8192 packets.
+const SRT_BUFFERS: &str = "&transtype=live&rcvbuf=100000000&sndbuf=100000000&fc=100000";
+const KEY: &str = "&secret=correct-horse&aes-type=128";
+
+fn srt(from: &str, to: &str) -> Call {
+    let chunk = DATAGRAM_BYTES.to_string();
+    Call { program: "srt-live-transmit".into(), args: words(&["-q", "-chunk", &chunk, from, to]) }
 }
 
 fn gst_launch(line: &str) -> Call {

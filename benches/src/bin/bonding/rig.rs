@@ -31,8 +31,8 @@ const COOL_DOWN: Duration = Duration::from_secs(2);
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
 /// Time between two looks at the links.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(500);
-/// Addresses that a contender may use.
-const CONTENDER_HOSTS: u8 = 40;
+/// Addresses that a contender may use: two of the stream's ends, and three for each of at most four links.
+const CONTENDER_HOSTS: u8 = 16;
 
 /// What was seen.
 #[derive(Debug)]
@@ -152,9 +152,9 @@ fn ends(scenario: &Scenario, contender: Contender) -> Ends {
     let addr = |host, port| addr(contender, host, port);
     Ends {
         input: addr(1, 7000),
-        links: links.clone().map(|index| addr(10 + index, 6000)).collect(),
+        links: links.clone().map(|index| addr(4 + index, 6000)).collect(),
         receivers: links
-            .map(|index| addr(20 + if contender.one_receiver() { 0 } else { index }, 5000))
+            .map(|index| addr(8 + if contender.one_receiver() { 0 } else { index }, 5000))
             .collect(),
         output: addr(2, 8000),
     }
@@ -171,7 +171,7 @@ fn relays(scenario: &Scenario, contender: Contender, ends: &Ends) -> Result<Vec<
         config.down = link.down.clone();
         config.seed = index as u64;
         // librist tells the links of a sender apart by their addresses.
-        config.source = Some(addr(contender, 30 + index, 0).ip());
+        config.source = Some(addr(contender, 12 + index, 0).ip());
         let (relay, driver) = relay(config)?;
         tokio::spawn(driver.run());
         relays.push(relay);

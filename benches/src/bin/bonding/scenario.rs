@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use strata_media::testing::netem::{Config, Loss, Outage, Queue, Trace, walk};
 
+use crate::contender::Shown;
+
 /// One run for each contender.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
@@ -18,8 +20,8 @@ pub(crate) struct Scenario {
     pub(crate) latency: Duration,
     /// How long the stream lasts when nobody says otherwise.
     pub(crate) seconds: u64,
-    /// Whether the source is also tried with a rate that follows the links.
-    pub(crate) adapted: bool,
+    /// Who has to run besides those that run everywhere.
+    pub(crate) shows: Shown,
 }
 
 /// One link, and what somebody who knows it would set by hand.
@@ -63,7 +65,11 @@ pub(crate) fn all(traces: Option<&Path>) -> Result<Vec<Scenario>> {
         rate_bps,
         latency: Duration::from_millis(latency_ms),
         seconds,
-        adapted: name == "S7",
+        shows: match name {
+            "S5" => Shown::Speed,
+            "S7" => Shown::Adapted,
+            _ => Shown::Nothing,
+        },
     };
     Ok(vec![
         scenario("S1", &s1, 5 * MBIT, 114, 45),
