@@ -8,6 +8,13 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use crate::netem::Netem;
 use crate::rist::Rist;
 
+/// Headings of what helps show, in this order.
+pub(crate) const OF_STREAMS: &str = "Streams";
+pub(crate) const OF_KEYS: &str = "Encryption and users";
+pub(crate) const OF_LOGS: &str = "Statistics and logs";
+/// Places below the last of them: that of a flag of all commands would be among the first of each.
+pub(crate) const LOGS_PLACE: usize = 100;
+
 /// Live video over RIST: several links as one, and bad links to try it with.
 #[derive(Debug, Parser)]
 #[command(name = "strata", version, propagate_version = true)]
@@ -17,9 +24,11 @@ pub(crate) struct Cli {
     /// What is logged to standard error: off, error, warn, info, debug, trace, or target=level pairs such as
     /// info,strata_media=debug [default: info]
     #[arg(long, global = true, env = "STRATA_LOG", value_name = "FILTER", value_parser = filter)]
+    #[arg(help_heading = OF_LOGS, display_order = LOGS_PLACE + 4)]
     log: Option<Targets>,
     /// How it is logged
-    #[arg(long, global = true, env = "STRATA_LOG_FORMAT", default_value = "text")]
+    #[arg(long, global = true, env = "STRATA_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(help_heading = OF_LOGS, display_order = LOGS_PLACE + 5)]
     pub(crate) log_format: LogFormat,
 }
 

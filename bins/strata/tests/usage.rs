@@ -5,10 +5,15 @@
 
 mod common;
 
+use std::io::Write as _;
 use std::net::UdpSocket;
 use std::process::{Command, Output};
 
 use common::strata;
+use tempfile::NamedTempFile;
+
+/// As ristsrppasswd prints it.
+const USER: &str = "field:fWy2TKj9NMG5nMHTAn08iUaJPUrsUKDQd9NwM6XE8vX8g8iNl4BjjdhPAcYwDMOjz7D2G7fdA9q7OcR8KdQtVvSwGSu+cuvQMl3aKt34a3q72S/+KnTJIT7yfbVJflFNpAkgOq1Qe1Xc+L4Ve7FeWCjP113n/b1RbrizFRwH6H1Qog/VRBuadP4gSRuVrNb2j6r94t//jeXm1Nk/GlbRxOEZa8sAK98e2W+ab4gfMIouaQpG3bb6GrH2zBVsQks4pMvio/k7eccClf2rf9sV5Ev5w2LukePXfavvCL+J146le7gutnaTbmjit0nvgHDV9gSRWiCxIfTJV28PfJv7gg:icC0P7cIpBSLvdDiNApQHv3BbYaMDzrvDdTGwMTEM2k:3";
 
 fn command(line: &str) -> Command {
     let mut command = strata();
@@ -37,23 +42,26 @@ fn wrong_values_are_named_by_flag_and_parameter() {
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9?buffer=0",
             &["--output", "buffer", "1 to 60000"],
         ),
-        ("rist send -i udp://127.0.0.1:0 -o rist://@127.0.0.1:8 -p 0", &["links[0].listens", "Main Profile"]),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://@127.0.0.1:8 -p 0",
+            &["--output: URL 1 (rist://@127.0.0.1:8): the @ before the host: ", "Main Profile"],
+        ),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://239.1.1.1:8",
-            &["unsupported links[0].remote", "Simple Profile"],
+            &["--output: URL 1 (rist://239.1.1.1:8): host: 239.1.1.1 is", "Simple Profile"],
         ),
         ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9,rist://h", &["--output", "URL 2", "port"]),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:9 -p 0",
-            &["--output", "links[0].remote", "even"],
+            &["--output: URL 1 (rist://127.0.0.1:9): port: ", "even"],
         ),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8?secret=s -p simple",
-            &["--output", "psk", "Main"],
+            &["--output: secret: ", "Main"],
         ),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 -n -p simple",
-            &["null_packet_deletion", "Main"],
+            &["--output: null-packet-deletion: ", "Main"],
         ),
         (
             "rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 -e 256",
@@ -66,10 +74,31 @@ fn wrong_values_are_named_by_flag_and_parameter() {
         ),
         ("rist send -i udp://127.0.0.1:0", &["--output"]),
         ("rist receive -i rist://127.0.0.1:8?backup -o udp://127.0.0.1:9", &["--input", "backup", "sender"]),
-        ("rist receive -i rist://@127.0.0.1:9 -o udp://127.0.0.1:9", &["--input", "binds[0]", "even"]),
+        (
+            "rist receive -i rist://@127.0.0.1:9 -o udp://127.0.0.1:9",
+            &["--input: URL 1 (rist://@127.0.0.1:9): port: ", "even"],
+        ),
         ("rist receive -i rist://@127.0.0.1:8?backup -o udp://127.0.0.1:9", &["--input", "backup", "sender"]),
         ("rist receive -i rist://@127.0.0.1:8 -o udp://127.0.0.1:9?tll=4", &["--output", "tll", "unknown"]),
         ("rist receive -i rist://@127.0.0.1:8 -o udp://127.0.0.1:9 -b 0", &["--buffer", "1..=60000"]),
+        (
+            "rist receive -i rist://@127.0.0.1:8,rist://127.0.0.1:8?source=[::1] -o udp://127.0.0.1:9",
+            &["--input: URL 2 (rist://127.0.0.1:8): source: ", "family"],
+        ),
+        (
+            "rist receive -i rist://@127.0.0.1:9 -o udp://127.0.0.1:9?stream-id=2000",
+            &["--input: URL 1 (rist://@127.0.0.1:9): port: ", "even"],
+        ),
+        (
+            "rist receive -i rist://@239.1.1.1:8?secret=s -o udp://127.0.0.1:9",
+            &["--input: URL 1 (rist://@239.1.1.1:8): host: ", "no secret"],
+        ),
+        (
+            "rist send -i udp://127.0.0.1:0 -o rist://[fe80::1%lo]:8",
+            &["--output: URL 1 (rist://[fe80::1%lo]:8): host: ", "without a scope", "interface=NAME"],
+        ),
+        ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 -S -5", &["--statsinterval", "-5", "3600000"]),
+        ("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 -b -5", &["--buffer", "-5", "60000"]),
         ("netem --map 127.0.0.1:1=127.0.0.1:2-3", &["--map", "1 ports on the left"]),
         ("netem --map 127.0.0.1:1=127.0.0.1:0", &["--map", "port 0"]),
         ("netem --map 127.0.0.1:1=127.0.0.1:2 --source ::1", &["--source", "family"]),
@@ -129,6 +158,15 @@ fn wrong_values_are_named_by_flag_and_parameter() {
 }
 
 #[test]
+fn users_without_who_calls_are_named_by_their_flag() {
+    let mut users = NamedTempFile::new().unwrap();
+    users.write_all(USER.as_bytes()).unwrap();
+    let path = users.path().display();
+    let (code, text) = run(&format!("rist send -i udp://127.0.0.1:0 -o rist://127.0.0.1:8 --users {path}"));
+    assert!(code == Some(2) && text.contains("--users: only with a link that listens"), "{code:?} {text}");
+}
+
+#[test]
 fn what_cannot_be_opened_is_named() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -168,6 +206,13 @@ fn what_has_no_effect_is_told_and_secrets_are_not() {
         "rist send -i udp://127.0.0.1:0 -o rist://no.invalid:8?bandwidth=5000&rtt-min=5&secret=hunter2";
     let (_, text) = run(line);
     assert!(text.contains("bandwidth has no effect") && text.contains("rtt-min has no effect"), "{text}");
+    let (_, bounds) = run(&line.replace("bandwidth=5000", "buffer-min=200&buffer-max=400"));
+    for name in ["buffer-min", "buffer-max"] {
+        let said = format!(
+            "{name} has no effect: the latency is constant: buffer sets it, and it is 1000 ms without"
+        );
+        assert!(bounds.contains(&said), "{bounds}");
+    }
     assert!(!text.contains("hunter2"), "{text}");
     let (_, text) = run(&line.replace("send", "send -f 0"));
     assert!(text.contains("--fast-start 0 has no effect"), "{text}");
@@ -216,6 +261,19 @@ fn help_has_examples_and_exit_codes() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains(&format!("strata {command} --")), "{text}");
         assert!(text.contains("Exit codes:"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        let headings = ["Streams:", "Encryption and users:", "Source adaptation:", "Statistics and logs:"];
+        let found: Vec<_> = text.lines().filter(|line| headings.contains(line)).collect();
+        let expected = match command {
+            "rist send" => &headings[..],
+            "rist receive" => &["Streams:", "Encryption and users:", "Statistics and logs:"],
+            _ => &["Statistics and logs:"],
+        };
+        assert_eq!(found, expected, "{text}");
+        let last = ["      --stats", "  -S, ", "  -r, ", "  -v, ", "      --log <", "      --log-format <"];
+        let (_, logs) = text.split_once("Statistics and logs:").unwrap();
+        let places: Vec<_> = last.iter().filter_map(|flag| logs.find(flag)).collect();
+        assert!(places.is_sorted() && places.len() == if command == "netem" { 3 } else { 6 }, "{text}");
         assert_eq!(text.contains("only with --stats"), command == "rist send", "{text}");
     }
 }

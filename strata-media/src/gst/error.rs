@@ -4,8 +4,8 @@ use gstreamer as gst;
 use thiserror::Error;
 
 use crate::bond::ParamsError;
-use crate::net::NetError;
 use crate::net::url::UrlError;
+use crate::net::{NetError, RistUrls};
 
 /// A setting that cannot be, or cannot be had.
 #[derive(Debug, Error)]
@@ -28,6 +28,8 @@ pub(super) enum SettingError {
     Bitrates { min: u32, max: u32 },
     #[error("users-file: {0}")]
     Users(String),
+    #[error("uri: {0}")]
+    Refused(String),
     #[error(transparent)]
     Net(#[from] NetError),
     #[error("no thread to run in: {0}")]
@@ -35,6 +37,15 @@ pub(super) enum SettingError {
 }
 
 impl SettingError {
+    /// Of a configuration that was made of these URLs: by the names of properties, as nobody who set them knows its fields.
+    pub(super) fn of(urls: &RistUrls, error: NetError) -> Self {
+        match (urls.explain(&error), error) {
+            (Some(reason), _) => Self::Refused(reason),
+            (None, NetError::Config { field, reason }) if field == "users" => Self::Users(reason),
+            (None, error) => Self::Net(error),
+        }
+    }
+
     /// What an element says when it cannot start.
     pub(super) fn message(&self) -> gst::ErrorMessage {
         match self {

@@ -12,6 +12,7 @@ use strata_daemon::Signals;
 use strata_media::testing::netem::{Config, LinkStats, Loss, Outage, Queue, Trace};
 use strata_media::testing::relay::{Mapping, Relay, RelayConfig, RelayError, RelayStats, relay};
 
+use crate::cli::{LOGS_PLACE, OF_LOGS};
 use crate::end::{End, Failure};
 use crate::lines::Lines;
 use crate::units::{burst, duration, mappings, outage, queue, rate, share};
@@ -70,7 +71,7 @@ pub(crate) struct Netem {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Print a line of statistics every second, as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = OF_LOGS, display_order = LOGS_PLACE)]
     stats: bool,
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, RangedI64ValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 use strata_media::bond::{AdaptationParams, Mode, SchedulerParams};
 use strata_media::net::{self, AesType, Passphrase, ReceiverConfig, RistUrls, SenderConfig, Verifiers};
@@ -16,12 +16,13 @@ use strata_media::rist::tunnel::DEFAULT_DESTINATION;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::udp::UdpUrl;
+use crate::cli::{LOGS_PLACE, OF_KEYS, OF_LOGS, OF_STREAMS};
 use crate::end::Failure;
 use crate::units::bits;
 
 /// Take a stream from UDP, and send it by RIST over one link or several.
 #[derive(Debug, Args)]
-#[command(after_long_help = SEND_EXAMPLES)]
+#[command(after_long_help = SEND_EXAMPLES, next_help_heading = OF_STREAMS)]
 pub(crate) struct Send {
     /// Where the stream comes in, one RTP payload (usually 1316 bytes of MPEG-TS) per datagram:
     /// udp://ADDRESS:PORT[?miface=INTERFACE&stream-id=N],…, or rtp://… whose headers are taken off; a multicast group is joined,
@@ -50,7 +51,7 @@ pub(crate) struct Send {
     #[arg(short, long, value_name = "MODE", default_value_t)]
     mode: Mode,
     /// Let only these users call links that wait for it: a file as ristsrppasswd prints it, a line per user; only with main
-    #[arg(short = 'F', long, alias = "srpfile", value_name = "FILE")]
+    #[arg(short = 'F', long, alias = "srpfile", value_name = "FILE", help_heading = OF_KEYS)]
     users: Option<PathBuf>,
     /// Leave null packets out, which the receiver restores; only with main
     #[arg(short, long)]
@@ -65,23 +66,26 @@ pub(crate) struct Send {
     /// Say in the statistics, as target_bps, how much the source should make for the links to carry it: bit/s, from
     /// FLOOR (as long as the links carry that) to CEILING. A line is written whenever it changes; only with --stats
     #[arg(long, value_name = "FLOOR..CEILING", value_parser = source_rate, requires = "stats")]
+    #[arg(help_heading = OF_SOURCES)]
     adapt: Option<AdaptationParams>,
     /// How fast target_bps rises again: percent of CEILING per second, 1 to 1000
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000), requires = "adapt")]
+    #[arg(help_heading = OF_SOURCES, allow_negative_numbers = true)]
     ramp: u16,
     /// Taken as ristsender does; a warning says that 0 has no effect.
     #[arg(short = 'f', long = "fast-start", value_name = "0|1", hide = true, value_parser = clap::value_parser!(u8).range(0..=1))]
+    #[arg(allow_negative_numbers = true)]
     fast_start: Option<u8>,
     #[command(flatten)]
     common: Common,
     /// Write statistics to this file once per second, a JSON object per line; - is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OF_LOGS, display_order = LOGS_PLACE)]
     pub(crate) stats: Option<PathBuf>,
 }
 
 /// Receive a stream by RIST on one port or several, and pass it on by UDP.
 #[derive(Debug, Args)]
-#[command(after_long_help = RECEIVE_EXAMPLES)]
+#[command(after_long_help = RECEIVE_EXAMPLES, next_help_heading = OF_STREAMS)]
 pub(crate) struct Receive {
     /// Where to listen, once for every port: rist://@ADDRESS:PORT[?NAME=VALUE&…],…; port 0 takes a free one. A
     /// rist://HOST:PORT without the @ calls a sender that waits for it, by main
@@ -101,7 +105,7 @@ pub(crate) struct Receive {
     output: Vec<Unshown>,
     /// Let only these users in: a file as ristsrppasswd prints it, a line per user. Who has no password, or does not
     /// speak the Main Profile, is not heard
-    #[arg(short = 'F', long, alias = "srpfile", value_name = "FILE")]
+    #[arg(short = 'F', long, alias = "srpfile", value_name = "FILE", help_heading = OF_KEYS)]
     users: Option<PathBuf>,
     /// Taken as ristreceiver does; a warning says that it has no effect, as both profiles are understood.
     #[arg(short, long, value_name = "PROFILE", hide = true)]
@@ -109,33 +113,41 @@ pub(crate) struct Receive {
     #[command(flatten)]
     common: Common,
     /// Write statistics to this file once per second, a JSON object per line; - is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OF_LOGS, display_order = LOGS_PLACE)]
     pub(crate) stats: Option<PathBuf>,
 }
+
+/// Heading of what is for sources that can change their rate.
+const OF_SOURCES: &str = "Source adaptation";
 
 /// What URLs may say too, and then win.
 #[derive(Debug, Args)]
 struct Common {
     /// Latency where no URL has a buffer, ms; 1000 if that is not given either
-    #[arg(short, long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(short, long, value_name = "MS", value_parser = RangedI64ValueParser::<u64>::new().range(1..=60_000))]
+    #[arg(help_heading = OF_STREAMS, allow_negative_numbers = true)]
     buffer: Option<u64>,
     /// Passphrase where no URL has a secret; better in the variable, as everyone on this machine sees command lines
     #[arg(short, long, value_name = "PASSPHRASE", env = "STRATA_RIST_SECRET", hide_env_values = true)]
+    #[arg(help_heading = OF_KEYS)]
     secret: Option<Unshown>,
     /// Length of the key where no URL has an aes-type, bits
     #[arg(short, long, value_name = "BITS", value_parser = key_length)]
+    #[arg(help_heading = OF_KEYS, allow_negative_numbers = true)]
     encryption_type: Option<KeyLength>,
     /// Send logs, and statistics once per second, to this place as well: a datagram of UDP per line
-    #[arg(short, long, value_name = "HOST:PORT")]
+    #[arg(short, long, value_name = "HOST:PORT", help_heading = OF_LOGS, display_order = LOGS_PLACE + 2)]
     remote_logging: Option<String>,
     /// Taken as librist's tools do: this help has what the URLs may say.
     #[arg(short = 'u', long = "help-url", hide = true, action = ArgAction::HelpLong)]
     _help_url: Option<bool>,
     /// Time between two statistics, in --stats, on a terminal and for --remote-logging, ms; 0: none
-    #[arg(short = 'S', long = "statsinterval", value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
+    #[arg(short = 'S', long = "statsinterval", value_name = "MS", default_value_t = 1000, value_parser = RangedI64ValueParser::<u64>::new().range(0..=3_600_000))]
+    #[arg(help_heading = OF_LOGS, display_order = LOGS_PLACE + 1, allow_negative_numbers = true)]
     stats_interval: u64,
     /// What is logged where --log says nothing, by librist's numbers: -1 nothing, 3 errors, 4 warnings, 6 information, 7 more
     #[arg(short = 'v', long = "verbose-level", value_name = "LEVEL", allow_negative_numbers = true)]
+    #[arg(help_heading = OF_LOGS, display_order = LOGS_PLACE + 3)]
     verbose_level: Option<i8>,
 }
 
@@ -407,38 +419,42 @@ Examples:
     STRATA_RIST_SECRET='correct horse' strata rist send --input udp://127.0.0.1:5000 \\
       --output 'rist://host:6000?aes-type=256' --stats -
   To a receiver of the Simple Profile, such as GStreamer's ristsrc:
-    strata rist send --profile simple --input udp://239.1.1.1:5000?miface=eth0 --output rist://host:6000
+    strata rist send --profile simple --input 'udp://239.1.1.1:5000?miface=eth0' \\
+      --output rist://host:6000
   To a receiver that cannot be reached, and calls:
     strata rist send --input udp://127.0.0.1:5000 --output rist://@0.0.0.0:6000
     strata rist receive --input rist://sender:6000 --output udp://127.0.0.1:5002
 
-SIGINT or SIGTERM ends it: what has come in is sent, and repeated where it is lost, for the latency; a second signal ends
-it at once.
+SIGINT or SIGTERM ends it: what has come in is sent, and repeated where it is lost, for the latency;
+a second signal ends it at once.
 
 Exit codes:
   0         ended by a signal
   1         failed while running; the last line says why
   2         bad usage; the message names the flag, and the URL's parameter
-  3         the input or no link can be opened, or a name has no address
+  3         the input, all links, or the file of --stats or --users cannot be opened, or a name has
+            no address
   130, 143  ended at once by a second SIGINT, SIGTERM";
 
 const RECEIVE_EXAMPLES: &str = "\
 Examples:
   A stream that comes over two links, played with 300 ms of latency:
-    strata rist receive --input 'rist://@0.0.0.0:6000?buffer=300,rist://@0.0.0.0:6002' --output udp://127.0.0.1:5002
+    strata rist receive --input 'rist://@0.0.0.0:6000?buffer=300,rist://@0.0.0.0:6002' \\
+      --output udp://127.0.0.1:5002
     ffplay udp://127.0.0.1:5002
   Encrypted, to a multicast group, with statistics for a program:
     STRATA_RIST_SECRET='correct horse' strata rist receive --input 'rist://@[::]:6000' \\
       --output 'udp://239.1.1.1:5002?miface=eth0&ttl=4' --stats -
 
-SIGINT or SIGTERM ends it: what has come in is played out first, which takes the latency at most; a second signal ends it
-at once.
+SIGINT or SIGTERM ends it: what has come in is played out first, which takes the latency at most;
+a second signal ends it at once.
 
 Exit codes:
   0         ended by a signal
   1         failed while running; the last line says why
   2         bad usage; the message names the flag, and the URL's parameter
-  3         a port or output cannot be opened, or a name has no address
+  3         a port, an output, or the file of --stats or --users cannot be opened, or a name has no
+            address
   130, 143  ended at once by a second SIGINT, SIGTERM";
 
 #[cfg(test)]
@@ -476,6 +492,13 @@ mod tests {
         assert_eq!(often.interval().unwrap(), Some(Duration::from_millis(250)));
         let never = Line::parse_from(format!("{line} --stats -").split(' ')).send;
         assert!(never.interval().is_err());
+    }
+
+    /// What is wrapped again breaks in odd places.
+    #[test]
+    fn examples_fit_in_a_hundred_columns() {
+        let lines = [SEND_EXAMPLES, RECEIVE_EXAMPLES].map(str::lines).into_iter().flatten();
+        assert_eq!(lines.filter(|line| line.chars().count() > 100).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]

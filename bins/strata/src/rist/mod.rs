@@ -104,9 +104,16 @@ impl Reports {
     }
 }
 
-fn failure(flag: &str, error: &NetError) -> Failure {
+/// Why what a flag's URLs ask for cannot be, or cannot be had.
+fn failure(flag: &str, urls: &RistUrls, error: &NetError) -> Failure {
     match error {
-        NetError::Config { .. } | NetError::Unsupported { .. } => Failure::Usage(format!("{flag}: {error}")),
+        NetError::Config { field, reason } if field == "users" => {
+            Failure::Usage(format!("--users: {reason}"))
+        }
+        NetError::Config { .. } | NetError::Unsupported { .. } => {
+            let reason = urls.explain(error).unwrap_or_else(|| error.to_string());
+            Failure::Usage(format!("{flag}: {reason}"))
+        }
         _ => Failure::Open(format!("{flag}: {error}")),
     }
 }

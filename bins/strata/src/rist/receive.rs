@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strata_daemon::Signals;
 use strata_media::net::url::Use;
-use strata_media::net::{self, Packet, Receiver, ReceiverConfig};
+use strata_media::net::{self, Packet, Receiver, ReceiverConfig, RistUrls};
 use strata_media::rist::ReceiverStats;
 use tokio::time::{Instant, interval, timeout};
 
@@ -42,7 +42,7 @@ pub(crate) async fn receive(args: Receive, shown: &Shown, signals: &mut Signals)
     let period = args.interval()?;
     args.tell_unused();
     let urls = resolve("--input", args.urls()?, Use::Receiver).await?;
-    let config = args.config(&urls)?;
+    let made = (args.config(&urls)?, &urls);
     let lines = stats(args.stats.as_deref(), shown)?;
     let mut destinations = Vec::new();
     let ssrc = getrandom::u32().map_err(|error| Failure::Open(format!("no random numbers: {error}")))?;
@@ -53,21 +53,21 @@ pub(crate) async fn receive(args: Receive, shown: &Shown, signals: &mut Signals)
     }
     let told = (lines, Reports::every(period));
     if destinations.iter().any(|it| it.stream.is_some()) {
-        return streams::receive(config, destinations, told, shown, signals).await;
+        return streams::receive(made, destinations, told, shown, signals).await;
     }
-    receive_one(config, destinations, told, shown, signals).await
+    receive_one(made, destinations, told, shown, signals).await
 }
 
 /// The same for one stream, whatever comes.
 async fn receive_one(
-    config: ReceiverConfig,
+    (config, urls): (ReceiverConfig, &RistUrls),
     destinations: Vec<Destination>,
     (lines, reports): (Lines, Reports),
     shown: &Shown,
     signals: &mut Signals,
 ) -> Result<End, Failure> {
     let latency = config.latency;
-    let (receiver, driver) = net::receiver(config).map_err(|error| failure("--input", &error))?;
+    let (receiver, driver) = net::receiver(config).map_err(|error| failure("--input", urls, &error))?;
     let ports = receiver.local_addrs();
     tracing::info!(?ports, latency_ms = latency.as_millis(), "receiving");
     tokio::spawn(driver.run());

@@ -115,7 +115,8 @@ impl Stream {
         let failed = |error: &dyn std::fmt::Display| Failure::Open(format!("--input: {error}"));
         let input = Input::open(input).await.map_err(|error| failed(&error))?;
         let addr = input.local_addr().map_err(|error| failed(&error))?;
-        let (sender, driver) = net::sender(config.clone()).map_err(|error| failure("--output", &error))?;
+        let (sender, driver) =
+            net::sender(config.clone()).map_err(|error| failure("--output", urls, &error))?;
         let links: Vec<_> = urls.urls().iter().map(net::url::RistUrl::authority).collect();
         tracing::info!(input = %addr, ?links, profile = ?config.profile, latency_ms = config.latency.as_millis(), "sending");
         drivers.spawn(driver.run());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use strata_daemon::Signals;
-use strata_media::net::{self, Accepted, Listener, ReceiverConfig, ReceiverMonitor};
+use strata_media::net::{self, Accepted, Listener, ReceiverConfig, ReceiverMonitor, RistUrls};
 use strata_media::rist::ReceiverStats;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -22,7 +22,7 @@ const MOST_STREAMS: usize = 64;
 
 /// Runs a receiver of several streams until a signal.
 pub(super) async fn receive(
-    config: ReceiverConfig,
+    (config, urls): (ReceiverConfig, &RistUrls),
     destinations: Vec<Destination>,
     (lines, reports): (Lines, Reports),
     shown: &Shown,
@@ -30,7 +30,7 @@ pub(super) async fn receive(
 ) -> Result<End, Failure> {
     let latency = config.latency;
     let (listener, driver) =
-        net::listener(config, MOST_STREAMS).map_err(|error| failure("--input", &error))?;
+        net::listener(config, MOST_STREAMS).map_err(|error| failure("--input", urls, &error))?;
     let ports = listener.local_addrs();
     tracing::info!(?ports, latency_ms = latency.as_millis(), "receiving");
     tokio::spawn(driver.run());

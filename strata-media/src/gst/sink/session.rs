@@ -62,7 +62,7 @@ impl Session {
         let config = settings.sender(&urls, common.users()?.as_ref())?;
         settings.adaptation()?;
         let (uri, users_file) = (common.uri.clone(), common.users_file.clone());
-        let (sender, driver) = net::sender(config.clone())?;
+        let (sender, driver) = net::sender(config.clone()).map_err(|error| SettingError::of(&urls, error))?;
         let driver = Driver::start("strata-sink", driver.run())?;
         Ok(Self {
             sender,
@@ -94,7 +94,8 @@ impl Session {
         // The file may say something else by now: what it said at the start holds.
         let mut after = settings.sender(&urls, plan.config.users.as_ref())?;
         let mut numbers = plan.numbers.clone();
-        self.sender.update(links::update(&plan.config, &mut after, &mut numbers)?)?;
+        let update = links::update(&plan.config, &mut after, &mut numbers)?;
+        self.sender.update(update).map_err(|error| SettingError::of(&urls, error))?;
         (plan.uri, plan.urls, plan.config) = (settings.common.uri.clone(), urls, after);
         plan.numbers = numbers;
         Ok(())

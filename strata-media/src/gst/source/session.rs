@@ -47,9 +47,10 @@ pub(super) enum Next {
 impl Session {
     /// Opens the ports.
     pub(super) fn start(settings: &Common) -> Result<(Self, Monitor), SettingError> {
-        let config = receiver(settings)?;
+        let urls = settings.urls()?;
+        let config = receiver(&urls, settings)?;
         let latency = config.latency;
-        let (receiver, driver) = net::receiver(config)?;
+        let (receiver, driver) = net::receiver(config).map_err(|error| SettingError::of(&urls, error))?;
         let monitor = Monitor { receiver: receiver.monitor(), latency };
         let driver = Driver::start("strata-src", driver.run())?;
         Ok((Self { receiver, driver, packets: VecDeque::new(), batch: Vec::new() }, monitor))

@@ -2,14 +2,14 @@
 
 use super::super::common::Common;
 use super::super::error::SettingError;
-use crate::net::ReceiverConfig;
+use crate::net::{ReceiverConfig, RistUrls};
 
-/// The receiver they ask for; names are looked up.
+/// The receiver they ask for, at these places.
 ///
 /// # Errors
 /// The property that cannot be.
-pub(super) fn receiver(settings: &Common) -> Result<ReceiverConfig, SettingError> {
-    let mut config = settings.urls()?.receiver()?;
+pub(super) fn receiver(urls: &RistUrls, settings: &Common) -> Result<ReceiverConfig, SettingError> {
+    let mut config = urls.receiver()?;
     config.latency = settings.latency().unwrap_or(config.latency);
     config.users = settings.users()?;
     Ok(config)

@@ -37,6 +37,7 @@
 
 mod config;
 mod error;
+mod fault;
 mod param;
 
 use std::fmt;
@@ -132,7 +133,10 @@ impl RistUrl {
             "" if listens => Some(Host::Ip(Ipv4Addr::UNSPECIFIED.into())),
             host => Host::read(host),
         };
-        let host = host.ok_or_else(|| fault("host", Reason::Expected(HOST)))?;
+        let host = host.ok_or_else(|| {
+            let scoped = address.starts_with('[') && address.contains('%');
+            fault("host", if scoped { Reason::Misplaced(SCOPE) } else { Reason::Expected(HOST) })
+        })?;
         let port = port.ok_or_else(|| fault("port", Reason::Expected(PORT)))?;
         let mut params = Vec::<Param>::new();
         for part in query.into_iter().flat_map(|query| query.split('&')).filter(|part| !part.is_empty()) {
@@ -172,6 +176,8 @@ impl Host {
 const SCHEME: &str = "rist://";
 const HOST: &str =
     "an address (IPv6 in brackets) or a name; a receiver's begins with @, as in rist://@0.0.0.0:6000";
+const SCOPE: &str = "an address without a scope (%…) is expected; interface=NAME says by which interface a link-local one is \
+                     reached, and who listens for one does so at [::]";
 const PORT: &str = "a port from 1 to 65535 after the host and a colon; a receiver's may be 0 for any";
 /// Longest name of a host (RFC 1035, 2.3.4).
 const MAX_NAME: usize = 253;

@@ -27,7 +27,7 @@ const fn hint(name: &'static str, min: i64, max: i64, why: &'static str) -> Hint
 
 const MEASURED: &str = "measured, and followed as it changes";
 const BY_CAPACITY: &str = "links share the stream by their measured capacity";
-const CONSTANT: &str = "the latency is constant: buffer sets it";
+const CONSTANT: &str = "the latency is constant: buffer sets it, and it is 1000 ms without";
 const BY_DEADLINE: &str = "a packet is asked for again as long as it can come in time";
 const PROTOCOL: &str = "chosen by the protocol";
 const LOGS: &str = "what is logged is set for the whole program";

@@ -427,3 +427,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_configuration_is_refused_by_the_words_of_its_urls() {
+    use crate::net::NetError;
+    let urls = urls("rist://@10.0.0.1:6000,rist://10.0.0.2:6002?secret=horse,rist://@10.0.0.3:6004");
+    let reason = || "why".to_owned();
+    let explained =
+        |field: &str| urls.explain(&NetError::Config { field: field.to_owned(), reason: reason() });
+    for (field, expected) in [
+        ("links[1].remote", "URL 2 (rist://10.0.0.2:6002): port: why"),
+        ("links[2].listens", "URL 3 (rist://@10.0.0.3:6004): the @ before the host: why"),
+        ("links[1].hops", "URL 2 (rist://10.0.0.2:6002): ttl: why"),
+        ("links[1].source", "URL 2 (rist://10.0.0.2:6002): source: why"),
+        // Of a receiver, those that listen and those that call are counted for themselves.
+        ("binds[1]", "URL 3 (rist://@10.0.0.3:6004): port: why"),
+        ("calls[0].remote", "URL 2 (rist://10.0.0.2:6002): port: why"),
+        ("binds", "URLs: why"),
+        ("psk", "secret: why"),
+        ("psk.key_rotation", "key-rotation: why"),
+        ("virtual_port", "virt-dst-port: why"),
+    ] {
+        assert_eq!(explained(field).as_deref(), Some(expected), "{field}");
+    }
+    let group = NetError::Unsupported { field: "links[0].remote".to_owned(), reason: reason() };
+    assert_eq!(urls.explain(&group).as_deref(), Some("URL 1 (rist://@10.0.0.1:6000): host: why"));
+    for field in ["users", "scheduler.fec", "links[3].remote", "calls[1].remote"] {
+        assert_eq!(explained(field), None, "{field}");
+    }
+    assert_eq!(urls.explain(&NetError::Busy), None);
+}
+
+#[test]
+fn a_scope_is_refused_with_what_there_is_instead() {
+    let said = refused("rist://[fe80::1%lo]:6000");
+    assert!(
+        said.starts_with("URL 1 (rist://[fe80::1%lo]:6000): host: ") && said.contains("interface=NAME"),
+        "{said}"
+    );
+    assert_eq!(
+        urls("rist://[fe80::1]:6000?interface=lo").urls()[0].value("interface").as_deref(),
+        Some("lo")
+    );
+}

@@ -27,7 +27,7 @@ async fn who_cannot_start_says_why() {
     let cases = [
         ("fakesrc ! stratasink", "uri: none is set"),
         ("fakesrc ! stratasink uri=udp://127.0.0.1:5000", "scheme"),
-        ("fakesrc ! stratasink uri=rist://127.0.0.1:5001", "links[0].remote"),
+        ("fakesrc ! stratasink uri=rist://127.0.0.1:5001", "uri: URL 1 (rist://127.0.0.1:5001): port: "),
         ("fakesrc ! stratasink uri=rist://127.0.0.1:5000?interface=none0", "no link could be opened"),
         (
             "fakesrc ! stratasink uri=rist://127.0.0.1:5000 scheduler=\"scheduler,storm=true\"",
@@ -37,7 +37,7 @@ async fn who_cannot_start_says_why() {
         ("fakesrc ! stratasink uri=rist://@127.0.0.1:5000 users-file=/none", "users-file: /none"),
         ("fakesrc ! stratasink uri=rist://127.0.0.1:5000 users-file=/dev/null", "users"),
         ("stratasrc ! fakesink", "uri: none is set"),
-        ("stratasrc uri=rist://@127.0.0.1:5001 ! fakesink", "binds[0]"),
+        ("stratasrc uri=rist://@127.0.0.1:5001 ! fakesink", "uri: URL 1 (rist://@127.0.0.1:5001): port: "),
         ("stratasrc uri=rist://@127.0.0.1:0 users-file=/none ! fakesink", "users-file: /none"),
         (&in_use, "cannot listen on"),
     ];
