@@ -78,6 +78,8 @@ pub(super) struct Dispatch {
     pub(super) left: Duration,
     /// Payload bytes.
     pub(super) len: usize,
+    /// Since when it waited.
+    pub(super) since: Instant,
 }
 
 /// Packets that were given up.
@@ -250,9 +252,9 @@ impl Scheduler {
             } else if way.full || way.paced && is_paced(waiting, age, deadline) {
                 way.waiting += links[way.link].airtime(waiting.len);
             } else {
-                let &Waiting { repeat, urgent, len, .. } = waiting;
+                let &Waiting { repeat, urgent, len, since, .. } = waiting;
                 let last = repeat && way.delay() + way.round + FEEDBACK > left;
-                found = Some(Dispatch { number, link: way.link, repeat, urgent, last, left, len });
+                found = Some(Dispatch { number, link: way.link, repeat, urgent, last, left, len, since });
                 break;
             }
         }

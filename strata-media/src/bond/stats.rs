@@ -29,6 +29,8 @@ pub struct BondStats {
     /// Those of them that were never sent: there is more to send than the links carry. The others were lost, and asked for
     /// when it was too late.
     pub discarded_fresh: u64,
+    /// Packets that were to be sent again, and were told to have arrived before their turn came.
+    pub withdrawn: u64,
     /// Packets that wait in the sender now.
     pub pending: u64,
     /// How long the oldest waiting packet has waited, ms.

@@ -1,7 +1,8 @@
-//! A sender's process that stands still, and then gives at once what its source made meanwhile, in virtual time.
+//! What is held up and comes after all: by a sender's process that stands still, and gives at once what its source made meanwhile, and by
+//! links that stand still. In virtual time.
 
 use crate::world::standard::Kind;
-use crate::world::{MS, PAYLOAD, SECOND, World};
+use crate::world::{MS, PAYLOAD, SECOND, World, traces};
 use strata_media::testing::netem::Config;
 
 /// What was read late tells nothing of the link: what follows does not overfill its queue, and nothing is lost there. A receiver
@@ -29,5 +30,18 @@ fn what_is_made_up_for_does_not_overfill_a_queue() {
         );
         assert_eq!(dropped, 0, "{mbit} Mbit/s, {seconds} s");
         assert!(world.seen.lost <= 1, "{mbit} Mbit/s, {seconds} s: {:?}", world.lost);
+    }
+}
+
+/// Uplinks that fall silent now and then and lose nothing: what they had under way is to go by others, which have no room for it, and
+/// what arrives meanwhile is not sent again.
+#[test]
+fn what_arrives_after_all_is_not_sent_again() {
+    for seed in 0..4 {
+        let mut world = World::new(1, &traces::made_from(seed), 12_000_000, SECOND);
+        world.run(SECOND * 60);
+        let stats = world.sender.stats(world.now);
+        println!("{seed}: {} of {}, {}", stats.retransmitted, stats.packets, stats.withdrawn);
+        assert!(stats.withdrawn > 0, "seed {seed}");
     }
 }

@@ -218,11 +218,10 @@ fn recordings_of_a_named_folder_may_not() {
     traces::read(Path::new("/nowhere"), true);
 }
 
-/// Half a percent is asked for.
 #[test]
 fn s6_recorded_lte_at_1000_ms() {
     let Some(links) = traces::recorded_for("S6 at 1000 ms") else { return };
-    cellular("S6", &links, SECOND, 0.006, 1.15);
+    cellular("S6", &links, SECOND, 0.005, 1.15);
 }
 
 #[test]

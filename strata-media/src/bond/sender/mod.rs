@@ -167,6 +167,8 @@ pub struct Sender {
     head: Option<(u64, usize)>,
     /// Packets of a start that was given up which were not sent since.
     beginning: Range<u64>,
+    /// Packets that were to be sent again, and arrived before.
+    withdrawn: u64,
     now: Instant,
     out: VecDeque<Output>,
 }
@@ -203,6 +205,7 @@ impl Sender {
             tail: None,
             head: None,
             beginning: 0..0,
+            withdrawn: 0,
             now,
             out: VecDeque::new(),
             config,
@@ -469,6 +472,11 @@ impl Sender {
         while self.scheduler.len() > 0 {
             let next = self.scheduler.next(self.now, &self.links, self.config.latency);
             let Some(dispatch) = next else { return };
+            // What was under way on a link that seemed dead may have arrived since.
+            if dispatch.repeat && self.flow.has_arrived(dispatch.number, dispatch.since) {
+                self.withdrawn += 1;
+                continue;
+            }
             if !dispatch.repeat && self.unproven() {
                 self.send_everywhere(dispatch.number);
             } else if !dispatch.repeat && self.copy_to_idle(dispatch) {

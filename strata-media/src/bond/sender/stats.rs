@@ -38,6 +38,7 @@ impl Sender {
             unknown_requests: flow.unknown_requests,
             discarded: self.scheduler.discarded.fresh + self.scheduler.discarded.repeats,
             discarded_fresh: self.scheduler.discarded.fresh,
+            withdrawn: self.withdrawn,
             pending: self.scheduler.len() as u64,
             pending_ms: self.scheduler.wait(now).as_secs_f64() * 1e3,
             capacity_bps: usable.iter().map(|&link| self.links[link].carried_bps() as u64).sum(),

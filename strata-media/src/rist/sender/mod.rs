@@ -423,6 +423,11 @@ impl Sender {
         Some(media)
     }
 
+    /// Whether the receiver has said after `since` that a packet arrived.
+    pub(crate) fn has_arrived(&self, number: u64, since: Instant) -> bool {
+        self.history.get(number).and_then(|entry| entry.arrived).is_some_and(|at| at > since)
+    }
+
     /// When a packet was given, if it is still kept.
     pub(crate) fn created(&self, number: u64) -> Option<Instant> {
         self.history.get(number).map(|entry| entry.created)
