@@ -23,6 +23,11 @@ use tokio::io::unix::AsyncFd;
 
 use super::error::NetError;
 
+/// What the kernel is asked to keep of what comes while this process stands still: 80 ms of 800 Mbit/s, as each datagram counts
+/// about twice.
+const RECEIVE_BYTES: usize = 16 << 20;
+/// What it is asked to take before it has sent any.
+const SEND_BYTES: usize = 4 << 20;
 /// Most bytes of datagrams that are sent together: what the length field of IP can tell, less headers.
 const MAX_GATHERED: usize = 65_000;
 /// Most bytes the kernel puts into one buffer, whatever it has put together.
@@ -122,7 +127,7 @@ impl Gathered {
 }
 
 impl Channel {
-    /// Gives a socket to the current runtime.
+    /// Gives a socket to the current runtime, with buffers for what comes while its process stands still.
     ///
     /// # Errors
     /// [`NetError::Io`] when the socket, or the runtime, does not allow it.
@@ -131,6 +136,7 @@ impl Channel {
         socket.set_nonblocking(true).map_err(error)?;
         let state = UdpSocketState::new((&socket).into()).map_err(error)?;
         may_fragment(&socket).map_err(error)?;
+        grow_buffers(&socket);
         let remote = socket.peer_addr().ok();
         let watched = Watched::new(socket).map_err(error)?;
         #[expect(
@@ -315,6 +321,15 @@ impl Channel {
 /// Bytes of the headers of IP and UDP before a datagram to or from there: of IPv4 too where that comes to a socket of IPv6.
 fn headers(ip: IpAddr) -> usize {
     if ip.to_canonical().is_ipv4() { 20 + 8 } else { 40 + 8 }
+}
+
+/// The kernel gives what `net.core.{r,w}mem_max` allow; an administrator's process may take more of what it receives, and takes no
+/// more of what it sends, which would only wait out of sight. Less is no reason to fail.
+fn grow_buffers(socket: &UdpSocket) {
+    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BYTES).is_err() {
+        let _ = setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BYTES);
+    }
+    let _ = setsockopt(socket, sockopt::SndBuf, &SEND_BYTES);
 }
 
 /// The sockets of a link may fragment what is too long for a path that is known, as the system does by default;

@@ -17,9 +17,6 @@ use super::multicast;
 
 /// Longest latency that can be configured.
 pub(super) const MAX_LATENCY: Duration = Duration::from_secs(60);
-/// Asked of the kernel for each direction; it gives what `net.core.{r,w}mem_max` allow.
-/// 4 MiB hold 300 ms of 100 Mbit/s.
-const BUFFER_BYTES: usize = 4 << 20;
 /// Sockets that break sooner than that are not opened anew before: what breaks them has not passed.
 const LEAST_AGE: Duration = Duration::from_secs(2);
 /// How often a port pair chosen by the system is tried for.
@@ -37,9 +34,6 @@ pub(super) struct Pair {
 pub(super) fn open(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    // The kernel cuts what it does not allow; a smaller buffer is no reason to fail.
-    let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(BUFFER_BYTES);
     Ok(socket)
 }
 

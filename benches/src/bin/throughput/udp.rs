@@ -16,11 +16,7 @@ const HEADER: [u8; 12] = [0x80; 12];
 const END: Duration = Duration::from_millis(300);
 
 fn channel() -> Result<Channel> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    let buffers = socket2::SockRef::from(&socket);
-    buffers.set_recv_buffer_size(4 << 20)?;
-    buffers.set_send_buffer_size(4 << 20)?;
-    Ok(Channel::register(socket)?)
+    Ok(Channel::register(UdpSocket::bind("127.0.0.1:0")?)?)
 }
 
 pub(crate) async fn receive() -> Result<()> {
