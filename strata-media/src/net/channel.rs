@@ -115,12 +115,12 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Whether another datagram can go with them.
+    /// Whether another datagram can go with them; an empty one would not be seen there.
     fn takes(&self, to: SocketAddr, len: usize, most: usize) -> bool {
         self.count == 0
             || self.to == Some(to)
                 && self.count < most
-                && len <= self.segment
+                && (1..=self.segment).contains(&len)
                 && self.data.len() == self.segment * self.count
                 && self.data.len() + len <= MAX_GATHERED
     }
@@ -424,6 +424,31 @@ mod tests {
             assert!(came == expected);
         }
         assert!(!from.is_broken());
+    }
+
+    /// As many of them in a row as there may be: they are datagrams like others, and go with none.
+    #[tokio::test]
+    async fn empty_datagrams_go_alone() {
+        let (mut from, to) = (channel("127.0.0.1"), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let sent: [&[u8]; 7] = [b"", b"", b"12", b"", b"", b"", b"3"];
+        sent.iter().for_each(|datagram| from.send_to(&[datagram], to.local_addr().unwrap()));
+        from.flush();
+        let came = sent.map(|_| {
+            let mut data = [0; 4];
+            let len = to.recv(&mut data).unwrap();
+            data[..len].to_vec()
+        });
+        assert_eq!(came, sent.map(<[u8]>::to_vec));
+    }
+
+    /// Who may, gets more than the system's limit; the kernel counts twice what it was asked for.
+    #[tokio::test]
+    async fn much_may_come_while_a_process_stands_still() {
+        let channel = channel("127.0.0.1");
+        let bytes = getsockopt(&channel.socket.get_ref().socket, sockopt::RcvBuf).unwrap();
+        let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let limit = if nix::unistd::geteuid().is_root() { usize::MAX } else { limit.trim().parse().unwrap() };
+        assert_eq!(bytes, RECEIVE_BYTES.min(limit) * 2);
     }
 
     /// Bytes of memory that wait to be read from the socket at `addr`: of `/proc/net/udp`, whose lines are

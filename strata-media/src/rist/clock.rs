@@ -179,7 +179,7 @@ mod tests {
         let mut latencies = Vec::new();
         for i in 0..9_000u32 {
             let shorter = if i >= 6_000 { ms(20) } else { ms(0) };
-            let late = if i < 30 || i % 10 > 0 { ms(40) } else { ms(0) };
+            let late = if i <= 30 || i % 10 > 0 { ms(40) } else { ms(0) };
             let (sent, now) = (start + ms(100) + ms(10) * i, start + ms(160) + ms(10) * i + late - shorter);
             let timestamp = clock.extend(i * 900);
             clock.observe(now, timestamp);
