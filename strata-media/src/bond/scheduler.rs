@@ -152,6 +152,15 @@ impl Scheduler {
         }
     }
 
+    /// Gives up what waits to go once more, below a number and created before a time.
+    pub(super) fn give_up(&mut self, below: u64, before: Instant) {
+        for queue in &mut self.queues {
+            let count = queue.len();
+            queue.retain(|&number, waiting| number >= below || waiting.created >= before);
+            self.discarded.repeats += (count - queue.len()) as u64;
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queues.iter().map(BTreeMap::len).sum()
     }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::world::{MS, PAYLOAD, SECOND, World};
+use crate::world::{MS, PAYLOAD, SECOND, Seen, World};
+use strata_media::bond::BondLink;
+use strata_media::bond::sender::Input;
 use strata_media::testing::netem::{Config, Loss, Outage};
 
 fn link(mbit: u64, ms: u32, loss: f64) -> Config {
@@ -74,6 +76,28 @@ fn an_outage_of_all_links_loses_nothing() {
         world.run(SECOND * 10).drain(latency * 2 + SECOND * 2);
         assert!(world.seen.sent > sent * 3 / 2, "{sent} of {}", world.seen.sent);
         assert_whole(&world, (count as u64 - 1) * 5_000_000 * 130 / 1000 / 8 / PAYLOAD as u64);
+    }
+}
+
+/// The only link may not be used for longer than a receiver takes for the same stream, and what was under way may have come: it is sent
+/// again, and does not come out again, nor does what was given up meanwhile.
+#[test]
+fn what_came_out_before_a_long_silence_does_not_come_again() {
+    for (seed, latency) in (0..8).flat_map(|seed| [MS * 150, SECOND].map(|latency| (seed, latency))) {
+        let mut world = waiting(seed, &[link(6, 30, 0.02)], 1_500_000, latency);
+        world.tell(Input::Latency(SECOND * 2)).run(SECOND * 2);
+        let used_up = BondLink { cap_bytes: Some(1), ..BondLink::default() };
+        world.tell(Input::Link { link: 0, config: used_up }).run(SECOND * 8);
+        let delivered = world.seen.delivered;
+        world.tell(Input::Link { link: 0, config: BondLink::default() });
+        world.run(SECOND * 4).drain(SECOND * 5);
+        println!("{} before, then {}, lost {}", delivered, world.seen.delivered, world.seen.lost);
+        assert!(world.seen.delivered > delivered);
+        // But for what of the two percent has no time to come again.
+        let Seen { sent, delivered, lost, .. } = world.seen;
+        assert_eq!(delivered + lost, sent);
+        assert!(lost <= sent / 50, "{lost} of {sent}");
+        assert_eq!((world.stats().lost_packets, world.stats().restarts), (lost, 0));
     }
 }
 

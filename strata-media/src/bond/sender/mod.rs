@@ -473,7 +473,7 @@ impl Sender {
             let next = self.scheduler.next(self.now, &self.links, self.config.latency);
             let Some(dispatch) = next else { return };
             // What was under way on a link that seemed dead may have arrived since.
-            if dispatch.repeat && self.flow.has_arrived(dispatch.number, dispatch.since) {
+            if self.flow.has_arrived(dispatch.number, dispatch.since) {
                 self.withdrawn += 1;
                 continue;
             }

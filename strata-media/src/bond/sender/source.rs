@@ -122,7 +122,11 @@ impl Sender {
         let links = &self.links;
         let settled =
             |at: Instant, link: Option<usize>| !sent || link.is_none_or(|link| at <= links[link].proven());
-        for (number, len) in self.flow.renew(now, settled) {
+        let renewed = self.flow.renew(now, settled);
+        let first = renewed.last().map_or(u64::MAX, |&(number, _)| number);
+        // By then whoever has what came after them has given them up; so late, they would be taken for another stream.
+        self.scheduler.give_up(first, now.checked_sub(self.config.latency).unwrap_or(now));
+        for (number, len) in renewed {
             let reliable = self.priorities.get(number) > Priority::Normal;
             let fresh = Waiting {
                 created: now,
