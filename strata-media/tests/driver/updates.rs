@@ -203,7 +203,12 @@ async fn updates_at_random(seed: u64, profile: Profile) {
         let before = stream.later(1).await;
         let after = stream.later(40).await;
         assert!(told.shows(&after), "seed {seed}: {told:?}, {after:?}");
-        assert_eq!(after.copied > before.copied, told.copies, "seed {seed}: {before:?}, {after:?}");
+        if told.copies {
+            // A link that is behind, as this process was held up, gets none until it no longer is.
+            stream.until(|stats| stats.copied > before.copied).await;
+        } else {
+            assert_eq!(after.copied, before.copied, "seed {seed}: {before:?}, {after:?}");
+        }
         copied[usize::from(told.copies)] += 1;
     }
     assert!((5..ROUNDS - 5).contains(&refused) && copied.iter().all(|rounds| *rounds > 2), "{copied:?}");
