@@ -98,6 +98,7 @@ pub(super) struct Flow {
     skipped: u64,
     last_arrival: Instant,
     started: bool,
+    only_repeats: bool,
     /// Number of a packet behind a gap that is not believed yet.
     beyond: Option<u64>,
 }
@@ -141,6 +142,7 @@ impl Flow {
             skipped: 0,
             last_arrival: now,
             started: false,
+            only_repeats: true,
             beyond: None,
         }
     }
@@ -194,7 +196,22 @@ impl Flow {
         header.timestamp.wrapping_sub(first) as i32 >= 0 && self.fits(now, header, sequence)
     }
 
-    fn is_timely(&self, at: Instant, timestamp: u32) -> bool {
+    /// Whether a packet that does not [fit](Self::fits) is an old one of this stream: asked for too late, by a slower link, or from
+    /// before the first one.
+    pub(super) fn is_past(&self, now: Instant, header: &Header, sequence: Sequence) -> bool {
+        header.stream() == self.ssrc
+            && sequence.near(self.end()) < self.end()
+            && self.clock.ticks(header.timestamp).1 < 0
+            && self.is_timely(now, header.timestamp)
+    }
+
+    /// Whether nothing is known of it but packets that whoever received it before had asked for, and nothing was put out.
+    pub(super) fn is_left_over(&self) -> bool {
+        self.only_repeats && !self.started
+    }
+
+    /// Whether its time stamp can be one of a packet of this stream.
+    pub(super) fn is_timely(&self, at: Instant, timestamp: u32) -> bool {
         let delay = self.clock.delay(at, timestamp);
         delay <= (self.latency + MAX_LATER).as_nanos() as i64 && delay >= -(MAX_EARLIER.as_nanos() as i64)
     }
@@ -283,6 +300,7 @@ impl Flow {
             self.skew.observe(now, now.saturating_duration_since(since));
         }
         if !header.is_retransmission() {
+            self.only_repeats = false;
             self.clock.observe(now, timestamp);
         }
         self.slots[index] = Some(Held { payload: payload(), timestamp });

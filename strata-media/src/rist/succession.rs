@@ -76,7 +76,10 @@ impl Succession {
     /// Whether a packet goes on with the next stream: its number may stand for one of the current stream as well, where that has
     /// the same source.
     pub(super) fn continues(&self, now: Instant, header: &Header, sequence: Sequence) -> bool {
-        let known = self.candidate.as_ref().filter(|candidate| candidate.claim > Claim::Stranger);
+        let known = self
+            .candidate
+            .as_ref()
+            .filter(|candidate| candidate.claim > Claim::Stranger && candidate.flow.silence(now) < SILENCE);
         known.is_some_and(|candidate| candidate.flow.goes_on(now, header, sequence))
     }
 

@@ -9,6 +9,7 @@ mod feedback;
 mod floods;
 mod memory;
 mod operations;
+mod remnants;
 mod reports;
 mod strays;
 mod tunnels;

@@ -1,36 +1,161 @@
-//! Whatever a network does: what comes out is exactly what was sent, in order, nothing twice, and what is not there was
-//! reported lost. Bare or through tunnels, and at a receiver that knows nothing beyond the standard. In virtual time.
+//! Whatever a network does, and whatever a stream is set to: what comes out is exactly what was sent, byte for byte, in order, nothing
+//! twice, and what is not there was reported lost. Bare or through tunnels, at a receiver of Strata's and at one that knows nothing
+//! beyond the standard. In virtual time.
 
+use std::time::Duration;
+
+use crate::changes::{Change, LINKS, apply, capped_link, change, scheduler};
+use crate::world::frames::Frames;
 use crate::world::standard::Kind;
 use crate::world::tunnels::Tunnels;
 use crate::world::{MS, PAYLOAD, SECOND, World};
+use proptest::option;
 use proptest::prelude::*;
-use strata_media::rist::tunnel;
+use proptest::sample::select;
+use strata_media::bond::sender::Input;
+use strata_media::bond::{BondConfig, BondLink, SchedulerParams, Sender};
+use strata_media::rist::psk::{AesType, Passphrase, Rver};
+use strata_media::rist::rtp::MAX_PAYLOAD;
+use strata_media::rist::tunnel::{self, Psk};
+use strata_media::rist::{NackForm, gre};
 use strata_media::testing::netem::{Config, Loss, Outage};
 
-const STREAM: u64 = 4_000_000;
+/// Bits of the stream per second.
+const STREAM: std::ops::Range<u64> = 300_000..6_000_000;
 
-/// A transport stream, of which some packets are null packets.
+/// A transport stream, of which some packets are null packets, and no two others are alike.
 fn transport_stream(number: u64) -> Vec<u8> {
     let packet = |place: u64| {
         let is_null = (number + place).is_multiple_of(3) && place < 6;
         let mut packet =
             if is_null { vec![0x47, 0x1f, 0xff, 0x10] } else { vec![0x47, 1, 0, 0x10, place as u8] };
-        packet.resize(188, 0xff);
+        let filling = (number * 7 + place).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        let filled = (0..188 - packet.len()).map(|at| if is_null { 0xff } else { filling[at % 8] });
+        packet.extend(filled.collect::<Vec<_>>());
         packet
     };
     (0..PAYLOAD as u64 / 188).flat_map(packet).collect()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Bare,
-    Tunnel,
-    Standard,
+/// Where a stream comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// So many payloads at a time.
+    Even(u32),
+    /// Keyframes of so many times the mean picture.
+    Pictures(u64),
+    /// A file, which waits.
+    File,
+}
+
+/// All that the two ends of a stream are set to.
+#[derive(Debug, Clone)]
+struct Setting {
+    kind: Kind,
+    /// What they speak through; bare when `None`.
+    tunnel: Option<tunnel::Config>,
+    bps: u64,
+    source: Source,
+    latency: Duration,
+    /// How much longer the sender repeats packets than the receiver waits for them.
+    longer: Duration,
+    reorder: Option<Duration>,
+    nack: NackForm,
+    /// Whether repair packets are taken, and whether keyframes can be asked for.
+    fec: bool,
+    keyframes: bool,
+    scheduler: SchedulerParams,
+    /// One for each link there may be.
+    links: Vec<BondLink>,
+}
+
+fn tunnel() -> impl Strategy<Value = tunnel::Config> {
+    let aes = select(vec![AesType::Aes128, AesType::Aes256]);
+    let key = (aes, option::of(500u32..3000), select(vec![Rver::Zero, Rver::One]));
+    let psk = key.prop_map(|(aes_type, key_rotation, rver)| {
+        let mut psk = Psk::new(Passphrase::new("correct-horse").expect("a passphrase")).with_rver(rver);
+        (psk.aes_type, psk.key_rotation) = (aes_type, key_rotation);
+        psk
+    });
+    let mode = select(vec![gre::Mode::Reduced, gre::Mode::Full]);
+    let port = option::of((1u16..30_000).prop_map(|half| half * 2));
+    (option::of(psk), any::<[bool; 2]>(), mode, port).prop_map(|(psk, [nulls, long], mode, port)| {
+        let mut config = tunnel::Config::new(psk);
+        (config.null_packet_deletion, config.sequence_extension) = (nulls, long);
+        (config.mode, config.destination) = (mode, port);
+        config
+    })
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let source = prop_oneof![
+        (1u32..20).prop_map(Source::Even),
+        (1u64..30).prop_map(Source::Pictures),
+        Just(Source::File)
+    ];
+    let latency = (20u32..600).prop_map(|ms| MS * ms);
+    let longer = prop_oneof![Just(0u32), 0u32..2000].prop_map(|ms| MS * ms);
+    let reorder = option::of((0u32..150).prop_map(|ms| MS * ms));
+    let nack = select(vec![NackForm::Auto, NackForm::Range, NackForm::Bitmask]);
+    let links: Vec<_> = (0..LINKS).map(capped_link).collect();
+    let ends = (select(Kind::BOTH.to_vec()), option::of(tunnel()), STREAM, source);
+    (ends, (latency, longer, reorder, nack), any::<[bool; 2]>(), scheduler(), links).prop_map(
+        |(ends, times, [fec, keyframes], scheduler, links)| {
+            let (kind, tunnel, bps, source) = ends;
+            let (latency, longer, reorder, nack) = times;
+            Setting {
+                kind,
+                tunnel,
+                bps,
+                source,
+                latency,
+                longer,
+                reorder,
+                nack,
+                fec,
+                keyframes,
+                scheduler,
+                links,
+            }
+        },
+    )
+}
+
+impl Setting {
+    fn bond(&self, seed: u64, links: usize) -> BondConfig {
+        let mut bond = BondConfig::new(self.links[..links].to_vec(), seed);
+        bond.latency = self.latency + self.longer;
+        bond.scheduler = self.scheduler.clone();
+        bond.null_packet_deletion = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.null_packet_deletion);
+        bond.max_payload = MAX_PAYLOAD - self.tunnel.as_ref().map_or(0, tunnel::Config::overhead);
+        bond.live = !matches!(self.source, Source::File);
+        bond.keyframes = self.keyframes;
+        bond
+    }
+
+    /// The two ends, and links between them.
+    fn world(&self, seed: u64, links: &[Config]) -> World {
+        let mut world = World::with(seed, links, self.bps, self.latency, |receiver| {
+            (receiver.reorder, receiver.nack, receiver.fec) = (self.reorder, self.nack, self.fec);
+        });
+        world = world.towards(self.kind);
+        world.sender = Sender::new(world.now, self.bond(seed, links.len()));
+        if let Some(config) = &self.tunnel {
+            world.tunnels = Some(Tunnels::new(world.now, links.len(), config.clone()));
+        }
+        match self.source {
+            Source::Even(burst) => world.burst = burst,
+            Source::Pictures(times) => world.frames = Some(Frames::times(self.bps, times)),
+            Source::File => {}
+        }
+        world.content = Some(transport_stream);
+        world.seen.unsynced();
+        world
+    }
 }
 
 /// What happens for a while.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Event {
     Nothing,
     /// Nothing arrives, or nothing comes back.
@@ -42,16 +167,20 @@ enum Event {
     Rate(u64),
     /// Another receiver takes this one's place.
     Restart,
+    /// The sender is told something.
+    Change(Change),
 }
 
 fn event() -> impl Strategy<Value = Event> {
+    let latency = (20u64..3000).prop_map(Duration::from_millis);
     prop_oneof![
-        Just(Event::Nothing),
-        Just(Event::Outage),
-        Just(Event::Deaf),
-        Just(Event::SlowReturn),
-        (1u64..12).prop_map(Event::Rate),
-        Just(Event::Restart),
+        1 => Just(Event::Nothing),
+        1 => Just(Event::Outage),
+        1 => Just(Event::Deaf),
+        1 => Just(Event::SlowReturn),
+        1 => (1u64..12).prop_map(Event::Rate),
+        1 => Just(Event::Restart),
+        4 => change(latency, scheduler(), capped_link).prop_map(Event::Change),
     ]
 }
 
@@ -70,9 +199,14 @@ fn link() -> impl Strategy<Value = Config> {
 }
 
 /// Lets it happen, for `ms`.
-fn happen(world: &mut World, links: &mut [Config], (event, at, ms): (Event, usize, u32)) {
+fn happen(
+    world: &mut World,
+    links: &mut [Config],
+    present: &mut [bool],
+    (event, at, ms): (Event, usize, u32),
+) {
     let at = at % links.len();
-    match event {
+    match event.clone() {
         Event::Nothing => {}
         Event::Outage => {
             let outages = vec![Outage { start: world.now - world.start, length: MS * ms }];
@@ -93,6 +227,7 @@ fn happen(world: &mut World, links: &mut [Config], (event, at, ms): (Event, usiz
             let latency = world.stats().latency;
             world.restart_receiver(latency);
         }
+        Event::Change(change) => apply(world, present, change),
     }
     world.run(MS * ms);
     if matches!(event, Event::Deaf | Event::SlowReturn) {
@@ -100,54 +235,60 @@ fn happen(world: &mut World, links: &mut [Config], (event, at, ms): (Event, usiz
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+/// A link that is good, and may be used.
+fn make_good(world: &mut World, link: Config) {
+    world.configure(0, &link);
+    world.tell(Input::Link { link: 0, config: BondLink::default() });
+    world.tell(Input::Enable { link: 0, enabled: true });
+}
 
-    /// The order, and that nothing is missing without a word, is asserted with every packet. Only at the end of a stream may a
-    /// loss go unseen. A good link at the end loses nothing more.
+/// No other link than that is used.
+fn leave_others_out(world: &mut World, present: &mut [bool]) {
+    (1..present.len()).for_each(|link| apply(world, present, Change::Remove(link)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The bytes, the order, and that nothing is missing without a word, is asserted with every packet. Only at the end of a stream may
+    /// a loss go unseen. A good link at the end loses nothing more, if packets are given the time.
     #[test]
     fn output_is_what_was_sent_less_what_was_reported_lost(
         seed in 1u64..1_000_000,
-        way in prop_oneof![Just(Way::Bare), Just(Way::Tunnel), Just(Way::Standard)],
-        mut links in proptest::collection::vec(link(), 1..4),
-        latency in 50u32..600,
-        events in proptest::collection::vec((event(), 0usize..4, 10u32..1500), 1..10),
+        setting in setting(),
+        mut links in proptest::collection::vec(link(), 1..=LINKS),
+        events in proptest::collection::vec((event(), 0..LINKS, 10u32..1500), 1..10),
+        settles in any::<bool>(),
     ) {
-        let mut world = World::new(seed, &links, STREAM, MS * latency);
-        match way {
-            Way::Bare => {}
-            Way::Tunnel => {
-                let mut config = tunnel::Config::new(None);
-                (config.sequence_extension, config.null_packet_deletion) = (true, true);
-                world.tunnels = Some(Tunnels::new(world.now, links.len(), config));
-                world.content = Some(transport_stream);
-            }
-            Way::Standard => world = world.towards(Kind::Standard),
-        }
-        world.seen.unsynced();
+        let latency = setting.latency;
+        let mut world = setting.world(seed, &links);
         world.run(SECOND);
+        let mut present = vec![true; links.len()];
         let mut restarted = false;
         for event in events {
-            if matches!(event.0, Event::Restart) {
-                if way == Way::Standard {
-                    continue;
-                }
-                restarted = true;
-            }
-            happen(&mut world, &mut links, event);
+            restarted |= matches!(event.0, Event::Restart);
+            happen(&mut world, &mut links, &mut present, event);
         }
-        world.configure(0, &Config::simple(20_000_000, MS * 20, 0.0));
-        world.run(SECOND * 4);
+        make_good(&mut world, Config::simple(20_000_000, MS * 20, 0.0));
+        let mut last = if settles { SchedulerParams::default() } else { setting.scheduler.clone() };
+        // A packet is given the time that the way takes.
+        last.discard_deadline = last.discard_deadline.map(|deadline| deadline.max(MS * 200));
+        world.tell(Input::Latency(latency + setting.longer)).schedule(last);
+        world.run(latency * 2 + SECOND * 4);
+        if settles {
+            leave_others_out(&mut world, &mut present);
+            world.run(latency * 2);
+        }
         let lost = world.seen.lost;
-        world.run(SECOND * 2).drain(SECOND * 3);
+        world.run(SECOND * 2).drain(latency * 2 + SECOND * 3);
         let seen = &world.seen;
         let discarded = world.sender.stats(world.now).discarded_fresh;
         prop_assert!(seen.complete(discarded), "what a good link carries comes out: {discarded} {seen:?}");
         // A new receiver may put out again what the one before has put out.
         prop_assert!(restarted || seen.accounted() <= seen.sent);
-        if way != Way::Standard {
+        if setting.kind == Kind::Strata {
             prop_assert!(restarted || seen.lost == world.stats().lost_packets);
-            prop_assert!(latency < 400 || seen.lost == lost, "nothing more is lost by a good link");
+            prop_assert!(!settles || latency < MS * 400 || seen.lost == lost, "nothing more is lost by a good link");
         }
     }
 }
@@ -159,7 +300,7 @@ fn fast_link() -> impl Strategy<Value = Config> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The same of a stream that has more packets in its latency than 16 bits tell apart, in bursts, and by outages in which
     /// there are several times as many.
@@ -170,22 +311,17 @@ proptest! {
         mbit in 200u64..450,
         burst in 1u32..200,
         latency in 200u32..1200,
-        events in proptest::collection::vec((event(), 0usize..4, 10u32..600), 0..3),
+        events in proptest::collection::vec((event(), 0..LINKS, 10u32..600), 0..3),
     ) {
         let mut world = World::new(seed, &links, mbit * 1_000_000, MS * latency);
         world.burst = burst;
         world.seen.unsynced();
-        let mut restarted = false;
+        let (mut restarted, mut present) = (false, vec![true; links.len()]);
         for event in events {
-            // Of a second one within the latency, which is known to put out packets out of order, nothing is said.
-            let restarts = matches!(event.0, Event::Restart);
-            if restarts && restarted {
-                continue;
-            }
-            restarted |= restarts;
-            happen(&mut world, &mut links, event);
+            restarted |= matches!(event.0, Event::Restart);
+            happen(&mut world, &mut links, &mut present, event);
         }
-        world.configure(0, &Config::simple(1_000_000_000, MS * 20, 0.0));
+        make_good(&mut world, Config::simple(1_000_000_000, MS * 20, 0.0));
         world.run(MS * 1500).drain(SECOND * 2);
         let seen = &world.seen;
         prop_assert!(seen.delivered > 0);

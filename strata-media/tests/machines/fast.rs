@@ -43,3 +43,24 @@ fn an_outage_is_counted_whatever_numbers_tell() {
         assert!(world.seen.lost >= gone / 2, "{} of {gone}", world.seen.lost);
     }
 }
+
+/// What the receivers before it asked for comes first to the third, thousands of packets older than what follows. All that is sent a
+/// second later comes out.
+#[test]
+fn a_receiver_that_starts_anew_twice_within_its_latency() {
+    for seed in 0..8 {
+        let links = [(537, 31, 0.0142), (530, 39, 0.0059)];
+        let links = links.map(|(mbit, way, loss)| Config::simple(mbit * 1_000_000, MS * way, loss));
+        let mut world = World::new(seed, &links, 426_000_000, MS * 460);
+        world.burst = 22;
+        world.restart_receiver(MS * 460);
+        world.run(MS * 389);
+        world.restart_receiver(MS * 460);
+        world.run(SECOND);
+        let (sent, accounted) = (world.seen.sent, world.seen.accounted());
+        world.run(SECOND).drain(SECOND);
+        println!("{seed}: {}", world.report());
+        assert_eq!(world.stats().restarts, 0);
+        assert!(world.seen.accounted() - accounted >= world.seen.sent - sent);
+    }
+}

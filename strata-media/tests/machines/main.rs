@@ -6,6 +6,7 @@ mod allocations;
 mod any_network;
 mod bonding;
 mod bottleneck;
+mod changes;
 mod costs;
 mod disturbances;
 mod echoes;

@@ -357,7 +357,12 @@ impl Receiver {
         let now = self.now;
         // Only of a packet that is kept.
         let restored = |memory: &mut Memory| extension.restored(&data, payload, memory);
-        if self.current.is_none() {
+        // What the one before this receiver had asked for may come first, from long before what comes now.
+        let makes_room = |flow: &Flow| {
+            let is_same = flow.ssrc() == header.stream() && !header.is_retransmission();
+            is_same && flow.is_left_over() && !flow.fits(now, &header, sequence)
+        };
+        if self.current.as_ref().is_none_or(makes_room) {
             self.current = Some(Flow::new(now, &header, sequence, self.config.latency, self.reorder()));
         }
         let later = self.succession.continues(now, &header, sequence);
@@ -368,7 +373,7 @@ impl Receiver {
                 self.count(outcome);
                 self.note_arrival(link, from, &header, data.len());
             }
-            _ => self.other(link, from, &header, sequence, restored),
+            _ => self.other(link, from, &header, (sequence, data.len()), restored),
         }
         Ok(())
     }
@@ -424,11 +429,22 @@ impl Receiver {
         link: usize,
         from: SocketAddr,
         header: &Header,
-        sequence: Sequence,
+        (sequence, len): (Sequence, usize),
         payload: impl FnOnce(&mut Memory) -> Bytes,
     ) {
         let (now, latency, reorder) = (self.now, self.config.latency, self.reorder());
         let known = self.hears(link, from.ip());
+        let lives = |flow: &&Flow| flow.ssrc() == header.stream() && flow.silence(now) < latency;
+        if let Some(flow) = self.current.as_ref().filter(lives) {
+            if flow.is_past(now, header, sequence) {
+                self.count(Outcome::Late);
+                return;
+            }
+            // Behind a gap that is not believed yet: its sender must not take its links for dead.
+            if known && flow.is_timely(now, header.timestamp) {
+                self.note_arrival(link, from, header, len);
+            }
+        }
         let insert = |flow: &mut Flow| {
             let payload = || payload(&mut self.memory);
             flow.fits(now, header, sequence).then(|| flow.insert(now, header, sequence, payload))
