@@ -280,7 +280,7 @@ impl Channel {
 
     /// Lets what comes wake nobody, or wake again; what has come meanwhile does then. Datagrams that are read with others a moment later
     /// need no wake-up of their own, neither of who reads them nor by who sends them: it costs more than they do.
-    pub(super) fn mute(&mut self, muted: bool) {
+    pub fn mute(&mut self, muted: bool) {
         if self.muted != muted && self.socket.get_ref().mute(muted).is_ok() {
             self.muted = muted;
         }

@@ -134,6 +134,11 @@ impl Input {
         if self.came.is_empty() { self.channel.poll_readable(cx) } else { Poll::Ready(()) }
     }
 
+    /// Lets what comes wake nobody until it is looked for, or wake again.
+    pub(super) fn mute(&mut self, muted: bool) {
+        self.channel.mute(muted);
+    }
+
     /// What the next datagram carries, if one has come; not, if it is to be RTP and is none.
     pub(super) fn next(&mut self) -> Option<Result<Bytes, DecodeError>> {
         if self.came.is_empty() {
