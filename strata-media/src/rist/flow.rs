@@ -98,6 +98,8 @@ pub(super) struct Flow {
     skipped: u64,
     last_arrival: Instant,
     started: bool,
+    /// What has a smaller number was put out by the stream as it was before this one.
+    floor: u64,
     only_repeats: bool,
     /// Number of a packet behind a gap that is not believed yet.
     beyond: Option<u64>,
@@ -142,6 +144,7 @@ impl Flow {
             skipped: 0,
             last_arrival: now,
             started: false,
+            floor: 0,
             only_repeats: true,
             beyond: None,
         }
@@ -216,17 +219,22 @@ impl Flow {
         delay <= (self.latency + MAX_LATER).as_nanos() as i64 && delay >= -(MAX_EARLIER.as_nanos() as i64)
     }
 
-    /// Takes the place of `before`, which was put out to its end: what lies between them is lost, if they are one stream.
+    /// Takes the place of `before`, which was put out to its end: what lies between them is lost, if they are one stream, and what both
+    /// have is not put out again.
     pub(super) fn follow(&mut self, before: &Self) {
         // What was put out while it waited for its turn was refused, and so was lost with the rest.
-        self.lost = 0;
-        self.skipped = before.lost_until(self).map_or(0, |lost| lost + (self.next - self.first));
+        (self.lost, self.skipped) = (0, 0);
+        if let Some(distance) = before.distance(self) {
+            self.floor = self.first.saturating_add_signed(-distance);
+            self.skipped = self.next.saturating_sub(self.floor);
+            self.skip_to(self.floor);
+        }
     }
 
-    /// Packets from the end of this stream to the first one of `after`, a stream with the same source and clock; `None` when it is
-    /// another one. Numbers tell only the rest of a division; how many there were by time tells the whole. (Where 16 bits leave
-    /// a rest that [fits](Self::fits), nothing is seen of the whole: a source that paused looks alike.)
-    fn lost_until(&self, after: &Self) -> Option<u64> {
+    /// Packets from the end of this stream to the first one of `after`, a stream with the same source and clock, less than none where they
+    /// overlap; `None` when it is another one. Numbers tell only the rest of a division; how many there were by time tells the whole.
+    /// (Where 16 bits leave a rest that [fits](Self::fits), nothing is seen of the whole: a source that paused looks alike.)
+    fn distance(&self, after: &Self) -> Option<i64> {
         let (at, timestamp) = after.clock.first();
         // What was repeated and came first is late, and what follows it early.
         let apart = self.clock.delay(at, timestamp).unsigned_abs();
@@ -234,14 +242,27 @@ impl Flow {
         if after.ssrc != self.ssrc || after.long != self.long || !is_timely {
             return None;
         }
-        let numbers: u64 = if self.long { 1 << 32 } else { 1 << 16 };
-        let rest = after.first.wrapping_sub(self.end()) % numbers;
+        let numbers: i64 = if self.long { 1 << 32 } else { 1 << 16 };
+        let rest = after.first.wrapping_sub(self.end()) as i64 & (numbers - 1);
         let (ticks, between) = self.clock.ticks(timestamp);
-        // Of a few packets, no rate is known.
-        let packets = (self.end() - self.first) as f64 * between as f64 / ticks as f64;
-        let known = ticks >= CLOCK_HZ as i64 / 10;
-        let wraps = if known { ((packets - rest as f64) / numbers as f64).round() } else { 0.0 };
-        (wraps >= 0.0).then_some(rest + wraps as u64 * numbers)
+        // Of a few packets, no rate is known: what is older begins before the end.
+        let packets = match ticks >= CLOCK_HZ as i64 / 10 {
+            true => (self.end() - self.first) as f64 * between as f64 / ticks as f64,
+            false if between < 0 => 0.0,
+            false => rest as f64,
+        };
+        let wraps = ((packets - rest as f64) / numbers as f64).round() as i64;
+        (wraps >= -1).then_some(rest + wraps * numbers)
+    }
+
+    /// Puts nothing out that has a smaller number.
+    fn skip_to(&mut self, number: u64) {
+        let count = number.saturating_sub(self.next);
+        let held = self.slots.drain(..self.slots.len().min(count as usize)).flatten().count();
+        self.held -= held as u64;
+        self.next += count;
+        self.head = self.slots.iter().position(Option::is_some).unwrap_or(0);
+        self.missing.forget_below(self.next);
     }
 
     fn longest_jump(&self) -> u64 {
@@ -313,7 +334,7 @@ impl Flow {
 
     /// At the start, packets may come that were sent before the first one: by a slower link.
     fn make_room_before(&mut self, now: Instant, number: u64) -> bool {
-        if self.started || self.next - number > MAX_EARLY {
+        if self.started || number < self.floor || self.next - number > MAX_EARLY {
             return false;
         }
         let count = (self.next - number) as usize;

@@ -118,6 +118,22 @@ fn a_repeat_from_long_ago_is_late() {
     rig.put_out_all(980..3580);
 }
 
+/// A stream falls silent, and what its sender still repeats of it begins long before what was put out.
+#[test]
+fn what_was_put_out_does_not_come_again_from_a_sender_that_repeats_for_longer() {
+    for came in [1, 200] {
+        let mut rig = Rig::new();
+        rig.stream(1000..1000 + came, 20);
+        for at in 0..600 {
+            let first = (780 + at) * RATE;
+            (first..first + RATE).for_each(|number| rig.comes(1420 + came + at, number, REPEATED));
+        }
+        rig.receiver.handle_input(rig.begin + MS * 3000, Input::Timeout);
+        rig.put_out();
+        rig.put_out_all(980..1380);
+    }
+}
+
 /// A packet with a number far ahead begins what might be another stream. When the stream gets there, that has long been silent.
 #[test]
 fn a_number_far_ahead_does_not_end_the_stream() {
