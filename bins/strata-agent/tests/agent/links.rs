@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use strata_media::net::{self, ReceiverMonitor};
 use strata_proto::control::{CommandKind, DeviceStatus, LinkState, LinkStats, Reply, StreamStats};
 
-use crate::namespaces::{Far, own_network, unplug};
+use crate::namespaces::{Far, own_network, readdress, unaddress, unplug};
 use crate::plane::{Device, Plane};
 use crate::process::Agent;
 use crate::run;
@@ -145,6 +145,52 @@ fn interfaces_come_and_go_without_a_gap() {
         assert_eq!(stats(&mut device, |_| true).await.links[1].sent_bytes, silent);
         assert_eq!(ask(&mut device, CommandKind::InterfaceCommand, order("enable")).await, Reply::ok());
         stats(&mut device, |s| answers(&s.links[1])).await;
+        nothing_is_missing(&mut device, &far.monitor).await;
+    });
+}
+
+/// Interfaces that stay up, one at a time without an address: a link by interface goes on from the next address, whatever it is;
+/// one from an address says that it is not there until it is.
+#[test]
+fn addresses_change_without_a_gap() {
+    if !own_network("links::addresses_change_without_a_gap") {
+        return;
+    }
+    run(async {
+        let far = Far::start(3, LATENCY);
+        (0..3).for_each(|link| far.plug(link, 1));
+        let plane = Plane::start().await;
+        let _agent = Agent::enroll(&plane.enrollment());
+        let mut device = plane.device().await;
+        let by = |link: u8| json!({"interface": format!("near{link}")});
+        let mut from = link(1, far.addr(1), json!({}));
+        from["uri"] = json!(format!("{}&source=10.9.1.1", from["uri"].as_str().unwrap()));
+        let start = json!({
+            "stream_id": "str_1", "source": {"mode": "test", "resolution": "320x240", "framerate": 15},
+            "encoder": {"bitrate_kbps": 300}, "destinations": [],
+            "bonding_config": {"version": 1, "links": [link(0, far.addr(0), by(0)), from, link(2, far.addr(2), by(2))]},
+        });
+        assert_eq!(ask(&mut device, CommandKind::StreamStart, start).await, Reply::ok());
+        stats(&mut device, |s| s.links.iter().all(answers)).await;
+
+        unaddress(0, 1);
+        let dead = stats(&mut device, |s| s.links[0].state == LinkState::Dead).await;
+        assert!(dead.links[1..].iter().all(answers), "{dead:?}");
+        readdress(0, 7);
+        let back = stats(&mut device, |s| answers(&s.links[0])).await;
+        assert_eq!(back.links[0].error, None);
+
+        unaddress(1, 1);
+        let dead =
+            stats(&mut device, |s| s.links[1].state == LinkState::Dead && s.links[1].error.is_some()).await;
+        let reason = dead.links[1].error.as_deref().unwrap();
+        assert!(reason.starts_with("source 10.9.1.1: "), "{reason}");
+        readdress(1, 7);
+        let still = stats(&mut device, |_| true).await;
+        assert_eq!(still.links[1].error.as_deref(), Some(reason), "another one is not what was asked for");
+        readdress(1, 1);
+        let back = stats(&mut device, |s| answers(&s.links[1])).await;
+        assert_eq!(back.links[1].error, None);
         nothing_is_missing(&mut device, &far.monitor).await;
     });
 }

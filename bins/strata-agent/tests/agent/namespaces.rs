@@ -66,9 +66,23 @@ impl Far {
         let inside = |args: &[&str]| done(Command::new("nsenter").arg(&namespace).arg("ip").args(args));
         inside(&["addr", "add", &format!("10.9.{link}.254/24"), "dev", &far]);
         inside(&["link", "set", &far, "up"]);
-        ip(&["addr", "add", &format!("10.9.{link}.{host}/24"), "dev", &near]);
+        readdress(link, host);
         ip(&["link", "set", &near, "up"]);
     }
+}
+
+/// Gives interface `near{link}` the address `10.9.{link}.{host}`, beside those it has.
+pub(crate) fn readdress(link: u8, host: u8) {
+    address("add", link, host);
+}
+
+/// Takes this address from interface `near{link}`, which stays up.
+pub(crate) fn unaddress(link: u8, host: u8) {
+    address("del", link, host);
+}
+
+fn address(action: &str, link: u8, host: u8) {
+    ip(&["addr", action, &format!("10.9.{link}.{host}/24"), "dev", &format!("near{link}")]);
 }
 
 /// Takes interface `near{link}` away.
