@@ -10,7 +10,7 @@ use super::sequence::extend_timestamp;
 const WINDOW: Duration = Duration::from_secs(10);
 /// How fast playout may be moved: 500 µs per second. Crystals differ by up to 200.
 const SLEW_PER_SECOND: i64 = 500_000;
-/// How long after the first output playout may come nearer faster, and how fast that is, ns per second: the first
+/// How long after the first output playout may come nearer faster, until it has, and how fast that is, ns per second: the first
 /// packets may all have met queues, of links that nobody knows yet, and what they were late is not to last.
 const START: Duration = Duration::from_secs(10);
 const SLEW_AT_START_PER_SECOND: i64 = 20_000_000;
@@ -39,6 +39,8 @@ pub(super) struct Clock {
 struct Settled {
     at: Instant,
     slewed: Instant,
+    /// Whether it came as near then as it could.
+    near: bool,
 }
 
 #[derive(Debug)]
@@ -78,9 +80,14 @@ impl Clock {
         arrival - ticks_to_ns(timestamp - self.first)
     }
 
+    /// Takes the time stamp of a packet, whenever it arrives.
+    pub(super) fn saw(&mut self, timestamp: i64) {
+        self.newest = self.newest.max(timestamp);
+    }
+
     /// Takes the arrival of a packet that was not repeated.
     pub(super) fn observe(&mut self, now: Instant, timestamp: i64) {
-        self.newest = self.newest.max(timestamp);
+        self.saw(timestamp);
         let transit = self.transit(now, timestamp);
         self.jitter += ((transit - self.last_transit).abs() - self.jitter) / 16;
         self.last_transit = transit;
@@ -96,11 +103,12 @@ impl Clock {
                 let elapsed = now.saturating_duration_since(settled.slewed).as_nanos() as i64;
                 let step = |per_second: i64| elapsed.min(1_000_000_000) * per_second / 1_000_000_000;
                 let later = step(SLEW_PER_SECOND);
-                let nearer = if now < settled.at + START { step(SLEW_AT_START_PER_SECOND) } else { later };
+                let nearer = if settled.near { later } else { step(SLEW_AT_START_PER_SECOND) };
                 // Short steps would round to nothing; they are saved up.
                 if later > 0 {
                     self.offset += (target - self.offset).clamp(-nearer, later);
                     settled.slewed = now;
+                    settled.near |= now >= settled.at + START && self.offset <= target;
                 }
             }
         }
@@ -118,7 +126,7 @@ impl Clock {
 
     /// From now on playout moves only slowly: something was put out.
     pub(super) fn settle(&mut self, now: Instant) {
-        self.settled.get_or_insert(Settled { at: now, slewed: now });
+        self.settled.get_or_insert(Settled { at: now, slewed: now, near: false });
     }
 
     /// When a packet is to be put out.
@@ -190,6 +198,28 @@ mod tests {
         }
         assert_eq!((latencies[30], latencies[240], latencies[5_999]), (1100, 1060, 1060));
         assert_eq!(latencies[8_000], 1050);
+        assert!(latencies[30..].windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 1));
+    }
+
+    /// The first 300 ms come 1.5 s late, as they waited for a link: it is made up for within 75 s, and then playout is as slow as ever.
+    #[test]
+    fn a_start_that_is_very_late_does_not_last_either() {
+        let start = Instant::now();
+        let mut clock = Clock::new(start + ms(1600), 0);
+        let mut latencies = Vec::new();
+        for i in 0..10_000u32 {
+            let late = if i <= 30 { ms(1500) } else { ms(0) };
+            let shorter = if i >= 9_000 { ms(20) } else { ms(0) };
+            let (sent, now) = (start + ms(100) + ms(10) * i, start + ms(160) + ms(10) * i + late - shorter);
+            let timestamp = clock.extend(i * 900);
+            clock.observe(now, timestamp);
+            if i == 30 {
+                clock.settle(now);
+            }
+            latencies.push(clock.due(timestamp, LATENCY).duration_since(sent).as_millis());
+        }
+        assert_eq!((latencies[30], latencies[7_800], latencies[8_999]), (2560, 1060, 1060));
+        assert!(latencies[9_999] >= 1055, "{}", latencies[9_999]);
         assert!(latencies[30..].windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 1));
     }
 

@@ -33,9 +33,8 @@ const MAX_MISORDER: u64 = 100;
 /// So many numbers before the first packet are taken, until something was put out.
 const MAX_EARLY: u64 = 1024;
 /// A packet may be that much later than its latency, or earlier than the fastest so far, before it is taken for
-/// one of another source.
-const MAX_LATER: Duration = Duration::from_secs(5);
-const MAX_EARLIER: Duration = Duration::from_secs(1);
+/// one of another source: the first that come may have waited for a link as long as their sender keeps them.
+const MAX_AWAY: Duration = Duration::from_secs(5);
 /// The part of the latency (one n-th) that packets may be out of order at most.
 const MOST_REORDER: u32 = 4;
 /// Packets put out last that are remembered once there are repair packets: two blocks of these.
@@ -216,7 +215,7 @@ impl Flow {
     /// Whether its time stamp can be one of a packet of this stream.
     pub(super) fn is_timely(&self, at: Instant, timestamp: u32) -> bool {
         let delay = self.clock.delay(at, timestamp);
-        delay <= (self.latency + MAX_LATER).as_nanos() as i64 && delay >= -(MAX_EARLIER.as_nanos() as i64)
+        (-(MAX_AWAY.as_nanos() as i64)..=(self.latency + MAX_AWAY).as_nanos() as i64).contains(&delay)
     }
 
     /// Takes the place of `before`, which was put out to its end: what lies between them is lost, if they are one stream, and what both
@@ -238,7 +237,7 @@ impl Flow {
         let (at, timestamp) = after.clock.first();
         // What was repeated and came first is late, and what follows it early.
         let apart = self.clock.delay(at, timestamp).unsigned_abs();
-        let is_timely = u128::from(apart) <= (self.latency + MAX_LATER).as_nanos();
+        let is_timely = u128::from(apart) <= (self.latency + MAX_AWAY).as_nanos();
         if after.ssrc != self.ssrc || after.long != self.long || !is_timely {
             return None;
         }
@@ -320,7 +319,9 @@ impl Flow {
         {
             self.skew.observe(now, now.saturating_duration_since(since));
         }
-        if !header.is_retransmission() {
+        if header.is_retransmission() {
+            self.clock.saw(timestamp);
+        } else {
             self.only_repeats = false;
             self.clock.observe(now, timestamp);
         }
@@ -509,5 +510,24 @@ mod tests {
         }
         assert!(flow.fits(now, &header(21_000), number(21_000)));
         assert!(!flow.fits(now, &header(21_300), number(21_300)));
+    }
+    /// The first packets waited for a link as long as their sender keeps them, and what follows does not.
+    #[test]
+    fn what_comes_earlier_than_a_late_start_goes_on_with_it() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let header = |sequence, ms: u32| Header {
+            marker: false,
+            payload_type: 33,
+            sequence,
+            timestamp: ms * 90,
+            ssrc: 2,
+        };
+        let number = |lower| Sequence { lower, upper: None };
+        let ms = Duration::from_millis;
+        let mut flow = Flow::new(now, &header(0, 0), number(0), ms(400), ms(10));
+        flow.insert(now, &header(0, 0), number(0), Bytes::new);
+        assert!(flow.fits(now + ms(10), &header(1, 4900), number(1)));
+        assert!(!flow.fits(now + ms(10), &header(1, 5100), number(1)));
     }
 }

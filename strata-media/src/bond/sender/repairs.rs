@@ -147,7 +147,9 @@ impl Sender {
         if let Some(block) = self.repairs.block(number) {
             block.lost += 1;
         }
-        let Some(created) = self.flow.created(number) else { return };
+        // What is known so late was told of in reports that were lost, or by a link that was down, which no block gets over.
+        let is_told = self.now <= sent_at + self.links[path].round() + KNOWN;
+        let Some(created) = self.flow.created(number).filter(|_| is_told) else { return };
         if self.now + self.fastest() > created + self.config.latency + self.base() {
             self.repairs.losses.lost(number);
         }
