@@ -172,7 +172,8 @@ pub struct LinkConfig {
     /// that it calls. Media goes to the first one that has shown where it is, and what [`SenderConfig::psk`] and
     /// [`SenderConfig::users`] ask for; others are refused until it is silent.
     pub listens: bool,
-    /// Interface the sockets are bound to (`SO_BINDTODEVICE`); the system's choice when `None`.
+    /// Interface the sockets are bound to (`SO_BINDTODEVICE`); the system's choice when `None`. One that has no address of its own is an
+    /// error on this link, unless [`source`](Self::source) says which it borrows.
     pub interface: Option<String>,
     /// Source address of the sockets; the system's choice when `None`.
     pub source: Option<IpAddr>,

@@ -242,7 +242,7 @@ impl Running {
         }
     }
 
-    /// Whether the system would have a link go from another address than it does. One that listens, or leads to a group, goes from
+    /// Whether the system would have a link go from another address than it does, or not at all. One that listens, or leads to a group, goes from
     /// where its user says.
     fn has_moved(&self, link: usize) -> bool {
         let config = &self.config.links[link];
@@ -250,7 +250,7 @@ impl Running {
             return false;
         }
         let source = socket::source(config).ok();
-        source.is_some_and(|source| self.addresses[link].is_some_and(|address| address != source))
+        source.is_none() || self.addresses[link].is_some_and(|address| Some(address) != source)
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::channel::Channel;
@@ -70,9 +71,30 @@ pub(super) fn unspecified(addr: SocketAddr) -> IpAddr {
 pub(super) fn connect_one(link: &LinkConfig, remote: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(remote)?;
     multicast::go_by(&socket, link)?;
+    check_interface(link)?;
     bind_source(&socket, link)?;
     socket.connect(&remote.into())?;
     Ok(socket.into())
+}
+
+/// Refuses an interface without an address: the system would send by it from another interface's, where the answers go. One that
+/// borrows an address has it named as the link's source.
+fn check_interface(link: &LinkConfig) -> io::Result<()> {
+    let Some(name) = link.interface.as_ref().filter(|_| link.source.is_none()) else { return Ok(()) };
+    let (is_v4, family) = if link.remote.is_ipv4() { (true, "IPv4") } else { (false, "IPv6") };
+    let is_its = |found: InterfaceAddress| {
+        let address = found.address.filter(|_| found.interface_name == *name);
+        address.is_some_and(|it| {
+            if is_v4 { it.as_sockaddr_in().is_some() } else { it.as_sockaddr_in6().is_some() }
+        })
+    };
+    if link.remote.ip().is_multicast() || getifaddrs()?.any(is_its) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        format!("interface {name}: it has no {family} address"),
+    ))
 }
 
 /// Binds a socket to an interface. The system's error does not say which.

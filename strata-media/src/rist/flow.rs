@@ -100,6 +100,8 @@ pub(super) struct Flow {
     /// What has a smaller number was put out by the stream as it was before this one.
     floor: u64,
     only_repeats: bool,
+    /// The highest number of a packet that was not repeated: its time stamp is the clock's newest.
+    newest: u64,
     /// Number of a packet behind a gap that is not believed yet.
     beyond: Option<u64>,
 }
@@ -145,6 +147,7 @@ impl Flow {
             started: false,
             floor: 0,
             only_repeats: true,
+            newest: first,
             beyond: None,
         }
     }
@@ -246,7 +249,10 @@ impl Flow {
         let (ticks, between) = self.clock.ticks(timestamp);
         // Of a few packets, no rate is known: what is older begins before the end.
         let packets = match ticks >= CLOCK_HZ as i64 / 10 {
-            true => (self.end() - self.first) as f64 * between as f64 / ticks as f64,
+            true => {
+                let since = (self.newest.saturating_sub(self.first)) as f64 * between as f64 / ticks as f64;
+                since - (self.end() - self.newest) as f64
+            }
             false if between < 0 => 0.0,
             false => rest as f64,
         };
@@ -319,10 +325,9 @@ impl Flow {
         {
             self.skew.observe(now, now.saturating_duration_since(since));
         }
-        if header.is_retransmission() {
-            self.clock.saw(timestamp);
-        } else {
+        if !header.is_retransmission() {
             self.only_repeats = false;
+            self.newest = self.newest.max(number);
             self.clock.observe(now, timestamp);
         }
         self.slots[index] = Some(Held { payload: payload(), timestamp });
@@ -388,7 +393,10 @@ impl Flow {
             timestamp,
             ssrc: self.ssrc | RETRANSMISSION_BIT,
         };
-        self.fits(now, &header, sequence).then(|| self.insert(now, &header, sequence, || payload))
+        // Nobody repairs what is much newer than what came: it would hold up all that follows it until its time.
+        let is_made = self.clock.ticks(timestamp).1 <= CLOCK_HZ as i64;
+        let fits = is_made && self.fits(now, &header, sequence);
+        fits.then(|| self.insert(now, &header, sequence, || payload))
     }
 
     /// When the next packet is to be put out.

@@ -174,7 +174,9 @@ fn addresses_change_without_a_gap() {
         stats(&mut device, |s| s.links.iter().all(answers)).await;
 
         unaddress(0, 1);
-        let dead = stats(&mut device, |s| s.links[0].state == LinkState::Dead).await;
+        let dead =
+            stats(&mut device, |s| s.links[0].state == LinkState::Dead && s.links[0].error.is_some()).await;
+        assert_eq!(dead.links[0].error.as_deref(), Some("interface near0: it has no IPv4 address"));
         assert!(dead.links[1..].iter().all(answers), "{dead:?}");
         readdress(0, 7);
         let back = stats(&mut device, |s| answers(&s.links[0])).await;
