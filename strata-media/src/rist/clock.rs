@@ -173,24 +173,31 @@ mod tests {
         assert!(moved <= Duration::from_micros(20), "{moved:?}");
     }
 
-    /// The first 300 ms of a stream come 40 ms late each, then every tenth does not: 2 s later that is made up for. A
-    /// way that gets shorter a minute later moves playout by half a millisecond a second.
-    #[test]
-    fn a_late_start_does_not_last() {
+    /// How long packets that are made every 10 ms take until they are put out, ms, when they are so long on their way; from the 30th on
+    /// something was put out.
+    fn latencies(packets: u32, way: impl Fn(u32) -> Duration) -> Vec<u128> {
         let start = Instant::now();
-        let mut clock = Clock::new(start + ms(200), 0);
-        let mut latencies = Vec::new();
-        for i in 0..9_000u32 {
-            let shorter = if i >= 6_000 { ms(20) } else { ms(0) };
-            let late = if i <= 30 || i % 10 > 0 { ms(40) } else { ms(0) };
-            let (sent, now) = (start + ms(100) + ms(10) * i, start + ms(160) + ms(10) * i + late - shorter);
+        let mut clock = Clock::new(start + way(0), 0);
+        let latency = |i| {
+            let (sent, now) = (start + ms(10) * i, start + ms(10) * i + way(i));
             let timestamp = clock.extend(i * 900);
             clock.observe(now, timestamp);
             if i == 30 {
                 clock.settle(now);
             }
-            latencies.push(clock.due(timestamp, LATENCY).duration_since(sent).as_millis());
-        }
+            clock.due(timestamp, LATENCY).duration_since(sent).as_millis()
+        };
+        (0..packets).map(latency).collect()
+    }
+
+    /// The first 300 ms of a stream come 40 ms late each, then every tenth does not: 2 s later that is made up for. A
+    /// way that gets shorter a minute later moves playout by half a millisecond a second.
+    #[test]
+    fn a_late_start_does_not_last() {
+        let latencies = latencies(9_000, |i| {
+            let late = if i <= 30 || i % 10 > 0 { 40 } else { 0 };
+            ms(late + if i >= 6_000 { 40 } else { 60 })
+        });
         assert_eq!((latencies[30], latencies[240], latencies[5_999]), (1100, 1060, 1060));
         assert_eq!(latencies[8_000], 1050);
         assert!(latencies[30..].windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 1));
@@ -199,20 +206,10 @@ mod tests {
     /// The first 300 ms come 1.5 s late, as they waited for a link: it is made up for within 75 s, and then playout is as slow as ever.
     #[test]
     fn a_start_that_is_very_late_does_not_last_either() {
-        let start = Instant::now();
-        let mut clock = Clock::new(start + ms(1660), 0);
-        let mut latencies = Vec::new();
-        for i in 0..10_000u32 {
-            let late = if i <= 30 { ms(1500) } else { ms(0) };
-            let shorter = if i >= 9_000 { ms(20) } else { ms(0) };
-            let (sent, now) = (start + ms(100) + ms(10) * i, start + ms(160) + ms(10) * i + late - shorter);
-            let timestamp = clock.extend(i * 900);
-            clock.observe(now, timestamp);
-            if i == 30 {
-                clock.settle(now);
-            }
-            latencies.push(clock.due(timestamp, LATENCY).duration_since(sent).as_millis());
-        }
+        let latencies = latencies(10_000, |i| {
+            let late = if i <= 30 { 1500 } else { 0 };
+            ms(late + if i >= 9_000 { 40 } else { 60 })
+        });
         assert_eq!((latencies[30], latencies[7_800], latencies[8_999]), (2560, 1060, 1060));
         assert!(latencies[9_999] >= 1055, "{}", latencies[9_999]);
         assert!(latencies[30..].windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 1));

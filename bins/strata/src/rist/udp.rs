@@ -238,6 +238,32 @@ mod tests {
 
     use super::*;
 
+    /// Every part of these, and each with another character in every place, or one more.
+    #[test]
+    fn whatever_is_typed_is_read_or_refused_with_a_reason() {
+        let mut refused = 0;
+        let mut typed = |text: &str| match text.parse::<UdpUrl>() {
+            Ok(url) => assert!(!url.host.is_empty(), "{text:?}: {url:?}"),
+            Err(reason) => {
+                refused += 1;
+                assert!(!reason.is_empty(), "{text:?}");
+            }
+        };
+        let known =
+            ["udp://@239.1.1.1:5000?miface=eth0&ttl=4", "rtp://[::1]:5000/?stream-id=5000", "udp://a:1"];
+        for url in known {
+            assert!(url.parse::<UdpUrl>().is_ok(), "{url}");
+            for from in 0..url.len() {
+                (from..=url.len()).for_each(|to| typed(&url[from..to]));
+                for other in "?&=@:[]/%-09é\0 ".chars() {
+                    typed(&format!("{}{other}{}", &url[..from], &url[from + 1..]));
+                    typed(&format!("{}{other}{}", &url[..from], &url[from..]));
+                }
+            }
+        }
+        assert!(refused > 1000, "{refused}");
+    }
+
     #[test]
     fn forms_of_librist_are_read() {
         let url = |host: &str, port| UdpUrl {

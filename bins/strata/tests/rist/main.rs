@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_types, reason = "real sockets at both ends of real programs")]
 #![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
+mod hostile;
 mod librist;
 mod news;
 mod program;
