@@ -242,8 +242,8 @@ impl Running {
         }
     }
 
-    /// Whether the system would have a link go from another address than it does, or not at all. One that listens, or leads to a group, goes from
-    /// where its user says.
+    /// Whether the system would have a link go from another address than it does, or not at all. One that listens, or leads to a group,
+    /// goes from where its user says.
     fn has_moved(&self, link: usize) -> bool {
         let config = &self.config.links[link];
         if config.listens || config.remote.ip().is_multicast() {

@@ -519,6 +519,7 @@ mod tests {
         assert!(flow.fits(now, &header(21_000), number(21_000)));
         assert!(!flow.fits(now, &header(21_300), number(21_300)));
     }
+
     /// The first packets waited for a link as long as their sender keeps them, and what follows does not.
     #[test]
     fn what_comes_earlier_than_a_late_start_goes_on_with_it() {

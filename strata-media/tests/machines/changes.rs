@@ -66,7 +66,8 @@ pub(crate) fn capped_link(id: usize) -> impl Strategy<Value = BondLink> {
         .prop_map(|(link, cap_bytes, spent_bytes)| BondLink { cap_bytes, spent_bytes, ..link })
 }
 
-/// A change to a latency that `latency` draws, to parameters that `scheduler` does, or of links but for the first one, to what `link` draws.
+/// A change to a latency that `latency` draws, to parameters that `scheduler` does, or of links but for the first one, to what `link`
+/// draws.
 pub(crate) fn change<L: Strategy<Value = BondLink>>(
     latency: impl Strategy<Value = Duration>,
     scheduler: impl Strategy<Value = SchedulerParams>,
