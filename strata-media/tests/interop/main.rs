@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "the rig of these tests fails them where it stands")]
 
 mod backlog;
+mod bridge;
 #[cfg(feature = "gst")]
 mod elements;
 mod fec;
