@@ -1,13 +1,18 @@
-//! Forward error correction over real sockets, between Strata's own ends: by links whose round trip is longer than the latency, so that
-//! nothing can be asked for again in time.
+//! Forward error correction over real sockets: by links whose round trip is longer than the latency, so that nothing can be asked for again
+//! in time. A receiver that does not take repair packets, Strata's own or librist's, is sent none.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
+use strata_media::bond::{Mode, SchedulerParams};
 use strata_media::net::{self, LinkConfig, Passphrase, Profile, Psk, ReceiverConfig, SenderConfig};
 use tokio::time::timeout;
 
-use crate::rig::{PATIENCE, link_of, own};
-use crate::stream::{datagram, number, stream};
+use crate::kernel::bound;
+use crate::librist::{SIMPLE, tool};
+use crate::rig::{PATIENCE, link_of, own, sink};
+use crate::stream::{datagram, datagrams, number, stream};
 
 /// The machine may stall for as long; a round trip takes longer.
 const LATENCY: Duration = Duration::from_millis(1500);
@@ -69,4 +74,57 @@ async fn repair_packets_make_up_for_losses() {
 #[tokio::test]
 async fn repair_packets_make_up_for_losses_by_two_tunnels_with_a_key() {
     losses_are_made_up_for(82, 2, Some(Psk::new(Passphrase::new("secret").unwrap()))).await;
+}
+
+/// Takes packets until two seconds' worth have come, byte for byte and in order; how many of them are missing.
+async fn taken(mut recv: impl AsyncFnMut() -> Bytes) -> u64 {
+    let (mut first, mut last) = (None, None);
+    for _ in 0..datagrams(Duration::from_secs(2)) {
+        let payload = recv().await;
+        let number = number(&payload);
+        assert!(payload == datagram(number), "datagram {number} differs");
+        assert!(last < Some(number), "{number} after {last:?}");
+        first = first.or(Some(number));
+        last = Some(number);
+    }
+    last.unwrap() + 1 - first.unwrap() - datagrams(Duration::from_secs(2))
+}
+
+/// A stream to `to` by a link that loses, for whose losses there is no time, with the largest share of repair packets; what `recv` takes of
+/// it has gaps, and no repair packet is sent.
+async fn none_is_sent(to: SocketAddr, recv: impl AsyncFnMut() -> Bytes) {
+    let (relay, remote) = link_of(0, to, WAY);
+    let config = SenderConfig::new(vec![LinkConfig::new(0, remote)]);
+    let config = config.with_latency(LATENCY).with_scheduler(SchedulerParams::new(Mode::Robust));
+    let (sender, driver) = net::sender(config).unwrap();
+    tokio::spawn(driver.run());
+    let sending = stream(LENGTH, &[], async |payload| sender.send(payload).await.unwrap());
+    let (missing, ()) = timeout(PATIENCE, async { tokio::join!(taken(recv), sending) }).await.unwrap();
+    let stats = sender.stats();
+    println!("{missing} missing; {stats:#?} {:#?}", relay.stats());
+    assert!(missing > 0 && relay.stats().up.lost > 10, "the link loses, and {missing} are missing");
+    assert_eq!((stats.fec_packets, stats.links[0].fec_packets), (0, 0), "{stats:?}");
+}
+
+#[tokio::test]
+async fn who_wants_no_repair_packets_is_sent_none() {
+    let config = ReceiverConfig::new(vec![own(83, 1, 5000)]).with_latency(LATENCY).without_fec();
+    let (mut receiver, driver) = net::receiver(config.with_output_capacity(500)).unwrap();
+    tokio::spawn(driver.run());
+    none_is_sent(receiver.local_addrs()[0], async || receiver.recv().await.unwrap().payload).await;
+}
+
+#[tokio::test]
+async fn librist_is_sent_no_repair_packets() {
+    let receiver = own(84, 1, 5000);
+    let output = sink(own(84, 2, 6000)).await;
+    let url = format!("rist://@{receiver}?buffer={}", LATENCY.as_millis());
+    let _tool = tool("ristreceiver", SIMPLE, &url, &format!("udp://{}", output.local_addr().unwrap()));
+    bound(receiver).await;
+    let mut buffer = [0; 2048];
+    none_is_sent(receiver, async || {
+        let len = output.recv(&mut buffer).await.unwrap();
+        Bytes::copy_from_slice(&buffer[..len])
+    })
+    .await;
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use strata_media::net::{self, LinkConfig, Profile, ReceiverConfig, SenderConfig};
+use strata_media::net::{self, LinkConfig, ReceiverConfig, SenderConfig};
 use strata_media::rist::gre::{FULL_DATAGRAM, KEEP_ALIVE};
 use tokio::time::timeout;
 
@@ -22,9 +22,8 @@ async fn a_stream_of_full_datagrams_is_whole() {
     let at = own(81, 4, 5000);
     let tap = Tap::before(at, receiver.local_addrs()[0]).await;
     let (relay, remote) = link(0, at);
-    let config = SenderConfig::new(vec![LinkConfig::new(0, remote)]).with_profile(Profile::Main);
-    let mut config = config.with_latency(LATENCY);
-    config.full_datagrams = true;
+    let config =
+        SenderConfig::new(vec![LinkConfig::new(0, remote)]).with_full_datagrams().with_latency(LATENCY);
     let (sender, driver) = net::sender(config).unwrap();
     tokio::spawn(driver.run());
     let sending = stream(LENGTH, &[], async |payload| sender.send(payload).await.unwrap());

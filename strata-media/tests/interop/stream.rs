@@ -9,7 +9,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::kernel::room;
 
-/// Sent before and after what is compared: the session is made, and the last packets can be asked for.
+/// Sent before and after what is compared: the session is made, and the last packets can be asked for, of which a receiver that nothing
+/// follows knows nothing.
 pub(crate) const MARGIN: Duration = Duration::from_secs(3);
 /// A burst of `BURST` datagrams of 1316 bytes every 10 ms: 4.2 Mbit/s.
 const BURST: u64 = 4;
