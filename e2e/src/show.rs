@@ -89,13 +89,15 @@ pub fn summary(report: &Report, stats: &ReceiverStats) -> String {
 }
 
 fn row(link: &LinkStats) -> LinkRow {
+    // The message always has both: 0 before the first answer.
+    let measured = link.rtt_ms > 0.0;
     LinkRow {
         link: link.id.to_string(),
         state: format!("{:?}", link.state),
         rate_bps: link.sent_bps,
-        rtt_ms: link.rtt_ms,
+        rtt_ms: measured.then_some(link.rtt_ms),
         loss_rate: link.loss_rate,
-        capacity_bps: link.capacity_bps,
+        capacity_bps: measured.then_some(link.capacity_bps),
         sent_bytes: link.sent_bytes,
         resent: link.retransmitted_packets,
     }

@@ -214,8 +214,9 @@ fn the_first_examples_show_a_picture() {
     interrupt(&receiver.0);
     finish(receives, receiver);
     let count = reading.join().unwrap();
-    // The receiver is interrupted before it has put out the last 300 ms, and a machine that stands still for longer loses more.
-    assert!((1..=PICTURES).contains(&count), "{count} pictures");
+    // The receiver is interrupted before it has put out the last 300 ms, and a machine that stands still for longer loses more: up to three
+    // of the five seconds.
+    assert!((PICTURES * 2 / 5..=PICTURES).contains(&count), "{count} pictures");
 }
 
 /// Names of fields in a structure that GStreamer's launcher shows, of structures within it too.
@@ -265,8 +266,10 @@ fn statistics_are_as_they_are_documented() {
     let mut receiver = launch(&installed, receives);
     let mut sender = launch(&installed, sends);
     // They have all fields when the stream is known at both ends.
-    let sides =
-        [(&mut sender.1, of_sink, ["error"; 3]), (&mut receiver.1, of_source, ["ssrc", "idle_ms", "rtt_ms"])];
+    let sides = [
+        (&mut sender.1, of_sink, ["error", "rtt_ms", "rtt_min_ms"]),
+        (&mut receiver.1, of_source, ["ssrc", "idle_ms", "rtt_ms"]),
+    ];
     for (said, expected, last) in sides {
         let (mut line, mut found) = (String::new(), BTreeSet::new());
         while !last.iter().all(|name| found.contains(*name)) {

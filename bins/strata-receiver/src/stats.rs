@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use strata_media::bond::rounded;
 use strata_media::pipeline::ReceiveStats;
 use strata_proto::control::{ReceiverLinkStats, ReceiverStats};
 
@@ -13,7 +14,7 @@ pub(crate) fn stats(uptime: Duration, addrs: &[SocketAddr], stats: &ReceiveStats
         port: addr.port(),
         packets: path.packets,
         bytes: path.bytes,
-        rtt_ms: path.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+        rtt_ms: path.rtt.map(|rtt| rounded(rtt.as_secs_f64() * 1e3)),
     };
     ReceiverStats {
         uptime_ms: ms(uptime),

@@ -126,12 +126,12 @@ pub struct LinkRow {
     pub state: String,
     /// Rate in the last second, bit/s.
     pub rate_bps: Option<u64>,
-    /// Round trip, ms.
-    pub rtt_ms: f64,
+    /// Round trip, ms, if one was measured.
+    pub rtt_ms: Option<f64>,
     /// Share lost in the last seconds, 0 to 1.
     pub loss_rate: f64,
-    /// Estimated capacity, bit/s.
-    pub capacity_bps: u64,
+    /// Estimated capacity, bit/s, if anything is known of it.
+    pub capacity_bps: Option<u64>,
     /// Bytes sent.
     pub sent_bytes: u64,
     /// Packets sent again.
@@ -150,9 +150,9 @@ impl LinkRow {
             self.link.clone(),
             self.state.clone(),
             or_dash(self.rate_bps.map(megabits)),
-            format!("{:.0} ms", self.rtt_ms),
+            or_dash(self.rtt_ms.map(|ms| format!("{ms:.0} ms"))),
             format!("{:.2} %", self.loss_rate * 100.0),
-            megabits(self.capacity_bps),
+            or_dash(self.capacity_bps.map(megabits)),
             megabytes(self.sent_bytes),
             or_dash(self.resent.map(|n| n.to_string())),
         ]
@@ -199,9 +199,9 @@ mod tests {
             link: link.to_owned(),
             state: "Live".to_owned(),
             rate_bps: rate,
-            rtt_ms: 80.4,
+            rtt_ms: Some(80.4),
             loss_rate: 0.01,
-            capacity_bps: 10_000_000,
+            capacity_bps: Some(10_000_000),
             sent_bytes: 1_500_000,
             resent: None,
         };

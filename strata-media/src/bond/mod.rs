@@ -36,7 +36,7 @@ use std::time::Duration;
 pub use adaptation::{Adaptation, AdaptationParams};
 pub use params::{CriticalBroadcast, Failover, Fec, Mode, ParamsError, Redundancy, SchedulerParams, Storm};
 pub use sender::Sender;
-pub use stats::{BondStats, LinkState, LinkStats};
+pub use stats::{BondStats, LinkState, LinkStats, rounded};
 
 use crate::rist::Seed;
 

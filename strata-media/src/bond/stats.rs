@@ -72,10 +72,10 @@ pub struct LinkStats {
     pub interface: Option<String>,
     /// State of the link.
     pub state: LinkState,
-    /// Smoothed round-trip time, ms; 0 before the first answer.
-    pub rtt_ms: f64,
-    /// The least round-trip time lately, ms: its baseline, without a queue; 0 before the first answer.
-    pub rtt_min_ms: f64,
+    /// Smoothed round-trip time, ms; `None` before the first answer.
+    pub rtt_ms: Option<f64>,
+    /// The least round-trip time lately, ms: its baseline, without a queue; `None` before the first answer.
+    pub rtt_min_ms: Option<f64>,
     /// Share of packets lost in the last seconds, 0 to 1.
     pub loss_rate: f64,
     /// Estimated capacity, bit/s; its part when it shares a bottleneck with others ([`LinkStats::group`]).
@@ -106,7 +106,8 @@ pub struct LinkStats {
     pub copied: u64,
     /// Repair packets sent on this link.
     pub fec_packets: u64,
-    /// Bytes sent and not yet known to have had the time to arrive.
+    /// Bytes sent within the latency and not yet known to have had the time to arrive: what has had no answer for longer is not
+    /// under way any more.
     pub in_flight_bytes: u64,
     /// How much the delay on the link is above the least lately, ms: queue, jitter, and what the way has become longer by.
     pub queue_ms: f64,
@@ -120,6 +121,23 @@ pub struct LinkStats {
     /// `None` when it can.
     pub error: Option<String>,
 }
+
+impl LinkStats {
+    /// [`capacity_bps`](Self::capacity_bps), once anything has come back by the link. Before that it is what would be tried.
+    #[must_use]
+    pub fn known_capacity_bps(&self) -> Option<u64> {
+        self.rtt_ms.map(|_| self.capacity_bps)
+    }
+}
+
+/// A time in ms or a share as it is shown: without digits that mean nothing, such as those of 0.13999999999999999.
+#[must_use]
+pub fn rounded(value: f64) -> f64 {
+    (value * SHOWN).round() / SHOWN
+}
+
+/// Parts of one that are shown.
+const SHOWN: f64 = 10_000.0;
 
 /// State of one link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
-use crate::bond::{BondStats, LinkStats};
+use crate::bond::{BondStats, LinkStats, rounded};
 use crate::net::{GroupStats, TunnelStats};
 use crate::rist::{PathStats, ReceiverStats};
 
@@ -37,7 +37,7 @@ pub(super) fn of_sink(
         .field("discarded", bond.discarded)
         .field("discarded_fresh", bond.discarded_fresh)
         .field("pending", bond.pending)
-        .field("pending_ms", bond.pending_ms)
+        .field("pending_ms", rounded(bond.pending_ms))
         .field("capacity_bps", bond.capacity_bps)
         .field("keyframe_requests", bond.keyframe_requests)
         .field("rtcp_datagrams", bond.rtcp_datagrams)
@@ -60,11 +60,11 @@ fn link(link: &LinkStats) -> glib::SendValue {
         .field("id", link.id)
         .field_if_some("interface", link.interface.as_ref())
         .field("state", format!("{:?}", link.state))
-        .field("rtt_ms", link.rtt_ms)
-        .field("rtt_min_ms", link.rtt_min_ms)
-        .field("loss_rate", link.loss_rate)
-        .field("capacity_bps", link.capacity_bps)
-        .field("capacity_confidence", link.capacity_confidence)
+        .field_if_some("rtt_ms", link.rtt_ms.map(rounded))
+        .field_if_some("rtt_min_ms", link.rtt_min_ms.map(rounded))
+        .field("loss_rate", rounded(link.loss_rate))
+        .field_if_some("capacity_bps", link.known_capacity_bps())
+        .field("capacity_confidence", rounded(link.capacity_confidence))
         .field("sent_packets", link.sent_packets)
         .field("sent_bytes", link.sent_bytes)
         .field("spent_bytes", link.spent_bytes)
@@ -75,7 +75,7 @@ fn link(link: &LinkStats) -> glib::SendValue {
         .field("copied", link.copied)
         .field("fec_packets", link.fec_packets)
         .field("in_flight_bytes", link.in_flight_bytes)
-        .field("queue_ms", link.queue_ms)
+        .field("queue_ms", rounded(link.queue_ms))
         .field_if_some("group", link.group)
         .field_if_some("error", link.error.as_ref())
         .build();
@@ -121,7 +121,7 @@ fn path(addr: SocketAddr, path: &PathStats) -> glib::SendValue {
         .field("packets", path.packets)
         .field("bytes", path.bytes)
         .field("rtcp_packets", path.rtcp_packets)
-        .field_if_some("rtt_ms", path.rtt.map(|rtt| rtt.as_secs_f64() * 1e3))
+        .field_if_some("rtt_ms", path.rtt.map(|rtt| rounded(rtt.as_secs_f64() * 1e3)))
         .build();
     structure.to_send_value()
 }

@@ -185,7 +185,7 @@ async fn updates_at_random(seed: u64, profile: Profile) {
     let mut random = StdRng::seed_from_u64(seed);
     let (mut stream, mut told) = Stream::start(profile);
     let remotes = stream.received.local_addrs().to_vec();
-    stream.until(|stats| stats.links.iter().all(|link| link.rtt_ms > 0.0)).await;
+    stream.until(|stats| stats.links.iter().all(|link| link.rtt_ms > Some(0.0))).await;
     let (mut refused, mut copied) = (0, [0, 0]);
     for _ in 0..ROUNDS {
         let mut next = told.clone();

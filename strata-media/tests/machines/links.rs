@@ -447,6 +447,25 @@ fn a_link_may_change_as_soon_as_it_came() {
     }
 }
 
+/// Nobody answers, by one link or by two: what was sent for longer than the latency ago is not under way any more, and nothing is
+/// known of what they carry.
+#[test]
+fn what_nobody_answers_is_not_under_way_for_ever() {
+    let silent = Config { loss: Loss::Random { rate: 1.0 }, ..link(8, 40) };
+    for count in [1, 2] {
+        let mut world = World::new(9, &vec![silent.clone(); count], 2_000_000, MS * 300);
+        world.run(MS * 9700);
+        let before = world.sender.stats(world.now).links;
+        world.run(MS * 300);
+        for (before, link) in before.iter().zip(world.sender.stats(world.now).links) {
+            // Headers of the layers below are 3 % of a packet, and the last report was just before or just after.
+            let most = (link.sent_bytes - before.sent_bytes) * 11 / 10 + 2000;
+            assert!(link.in_flight_bytes <= most && link.sent_bytes > most * 3, "{most}: {link:#?}");
+            assert_eq!((link.rtt_ms, link.rtt_min_ms, link.known_capacity_bps()), (None, None, None));
+        }
+    }
+}
+
 /// What a link did stays done when another takes its place.
 #[test]
 fn totals_do_not_go_back_when_a_place_is_taken_anew() {

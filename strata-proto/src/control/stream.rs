@@ -173,13 +173,13 @@ pub struct LinkStats {
     pub interface: Option<String>,
     /// State of the link.
     pub state: LinkState,
-    /// Smoothed round-trip time, ms.
+    /// Smoothed round-trip time, ms; 0 before the first answer.
     #[serde(with = "range::millis")]
     pub rtt_ms: f64,
     /// Share of packets lost, 0 to 1.
     #[serde(with = "range::ratio")]
     pub loss_rate: f64,
-    /// Estimated capacity, bit/s.
+    /// Estimated capacity, bit/s; 0 before the first answer.
     pub capacity_bps: u64,
     /// Bytes sent since the start of the stream.
     pub sent_bytes: u64,

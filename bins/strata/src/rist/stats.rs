@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
-use strata_media::bond::{BondStats, LinkStats};
+use strata_media::bond::{BondStats, LinkStats, rounded};
 use strata_media::net::{GroupStats, LinkConfig, SenderConfig, TunnelStats};
 use strata_media::rist::{PathStats, ReceiverStats};
 
@@ -73,10 +73,10 @@ struct LinkLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
     state: String,
-    rtt_ms: f64,
-    rtt_min_ms: f64,
+    rtt_ms: Option<f64>,
+    rtt_min_ms: Option<f64>,
     loss_rate: f64,
-    capacity_bps: u64,
+    capacity_bps: Option<u64>,
     capacity_confidence: f64,
     sent_packets: u64,
     sent_bytes: u64,
@@ -194,7 +194,7 @@ impl SenderLine {
             unknown_requests: stats.unknown_requests,
             discarded: stats.discarded,
             pending: stats.pending,
-            pending_ms: stats.pending_ms,
+            pending_ms: rounded(stats.pending_ms),
             capacity_bps: stats.capacity_bps,
             target_bps,
             rtcp_datagrams: stats.rtcp_datagrams,
@@ -220,16 +220,17 @@ impl SenderLine {
 
 impl LinkLine {
     fn new(link: &LinkConfig, stats: LinkStats) -> Self {
+        let capacity_bps = stats.known_capacity_bps();
         Self {
             id: stats.id,
             remote: link.remote,
             interface: stats.interface,
             state: format!("{:?}", stats.state),
-            rtt_ms: stats.rtt_ms,
-            rtt_min_ms: stats.rtt_min_ms,
-            loss_rate: stats.loss_rate,
-            capacity_bps: stats.capacity_bps,
-            capacity_confidence: stats.capacity_confidence,
+            rtt_ms: stats.rtt_ms.map(rounded),
+            rtt_min_ms: stats.rtt_min_ms.map(rounded),
+            loss_rate: rounded(stats.loss_rate),
+            capacity_bps,
+            capacity_confidence: rounded(stats.capacity_confidence),
             sent_packets: stats.sent_packets,
             sent_bytes: stats.sent_bytes,
             spent_bytes: stats.spent_bytes,
@@ -240,7 +241,7 @@ impl LinkLine {
             fec_packets: stats.fec_packets,
             lost: stats.lost,
             in_flight_bytes: stats.in_flight_bytes,
-            queue_ms: stats.queue_ms,
+            queue_ms: rounded(stats.queue_ms),
             group: stats.group,
             error: stats.error,
         }
@@ -262,7 +263,7 @@ impl ReceiverLine {
             packets: path.packets,
             bytes: path.bytes,
             rtcp_packets: path.rtcp_packets,
-            rtt_ms: path.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+            rtt_ms: path.rtt.map(|rtt| rounded(rtt.as_secs_f64() * 1e3)),
         };
         Self {
             role: "receiver",
@@ -413,7 +414,8 @@ mod tests {
         let mut link = LinkStats::default();
         (link.interface, link.group, link.error) =
             (Some("wwan0".to_owned()), Some(3), Some("gone".to_owned()));
-        (link.rtt_ms, link.queue_ms) = (12.5, 0.25);
+        (link.rtt_ms, link.rtt_min_ms, link.queue_ms) = (Some(12.5), Some(12.0), 0.139_999_999_999_999_99);
+        (link.loss_rate, link.capacity_confidence, link.capacity_bps) = (0.1 + 0.2, 0.999_99, 5);
         let mut stats = BondStats::default();
         stats.links = vec![link];
         let addr = "127.0.0.1:5000".parse().unwrap();
@@ -423,10 +425,22 @@ mod tests {
         let line = serde_json::to_value(line).unwrap();
         check(&line, &[tables().0]);
         assert_eq!((&line["latency_ms"], &line["uptime_ms"]), (&1500.into(), &2000.into()));
-        assert_eq!(
-            (&line["links"][0]["rtt_ms"], &line["links"][0]["queue_ms"]),
-            (&12.5.into(), &0.25.into())
-        );
+        let link = &line["links"][0];
+        assert_eq!((&link["rtt_ms"], &link["queue_ms"]), (&12.5.into(), &0.14.into()));
+        assert_eq!((&link["loss_rate"], &link["capacity_confidence"]), (&0.3.into(), &1.0.into()));
+        assert_eq!(link["capacity_bps"], 5);
+    }
+
+    /// Neither a round trip of 0 nor what would be tried first.
+    #[test]
+    fn what_is_not_known_of_a_link_is_null() {
+        let mut stats = LinkStats::default();
+        stats.capacity_bps = 4_000_000;
+        let link = LinkLine::new(&LinkConfig::new(0, "127.0.0.1:6000".parse().unwrap()), stats);
+        let line = serde_json::to_value(link).unwrap();
+        for name in ["rtt_ms", "rtt_min_ms", "capacity_bps"] {
+            assert_eq!(line.get(name), Some(&Value::Null), "{name}");
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn row(stats: &LinkStats) -> LinkRow {
         rate_bps: Some(stats.sent_bps),
         rtt_ms: stats.rtt_ms,
         loss_rate: stats.loss_rate,
-        capacity_bps: stats.capacity_bps,
+        capacity_bps: stats.known_capacity_bps(),
         sent_bytes: stats.sent_bytes,
         resent: Some(stats.retransmitted),
     }

@@ -155,9 +155,9 @@ fn row(link: &Value) -> String {
         link: format!("{} {}", link["id"], text("interface").unwrap_or_default()),
         state: text("state").unwrap().to_owned(),
         rate_bps: link["sent_bps"].as_u64(),
-        rtt_ms: link["rtt_ms"].as_f64().unwrap(),
+        rtt_ms: link["rtt_ms"].as_f64(),
         loss_rate: link["loss_rate"].as_f64().unwrap(),
-        capacity_bps: number(link, "/capacity_bps"),
+        capacity_bps: link["capacity_bps"].as_u64(),
         sent_bytes: number(link, "/sent_bytes"),
         resent: link["retransmitted"].as_u64(),
     };
@@ -276,6 +276,9 @@ fn a_line_for_each_link_is_drawn_over_every_second() {
     let table = sender.terminal.table().unwrap();
     assert!(table[2].contains("0 lo") && table[4].contains("2 nosuchif0"), "{table:#?}");
     assert!(!table[2].contains(" 0.00 Mbit/s") && table[4].contains("Dead"), "{table:#?}");
+    // Of the round trip and the capacity of what was never used nothing is known.
+    let unknown: Vec<_> = table[4].split_whitespace().filter(|word| *word == "–").collect();
+    assert_eq!(unknown.len(), 2, "{table:#?}");
     // What is wrong with it is said below, so that it leaves the numbers their room.
     let error = "2 nosuchif0: interface nosuchif0: No such device (os error 19)";
     assert!(table[6] == error && table[..6].iter().all(|line| line.chars().count() < 100), "{table:#?}");

@@ -292,8 +292,8 @@ impl Link {
         self.arrived
     }
 
-    pub(super) fn in_flight_bytes(&self) -> u64 {
-        self.flight.bytes()
+    pub(super) fn in_flight_bytes(&self, since: Option<Instant>) -> u64 {
+        self.flight.bytes() - since.map_or(0, |since| self.flight.bytes_until(since))
     }
 
     /// More queueing delay than that is a queue, and not jitter.

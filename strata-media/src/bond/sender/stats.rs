@@ -54,20 +54,20 @@ impl Sender {
             unproven_feedback: flow.unproven_feedback,
             links: (0..self.links.len())
                 .filter(|&index| !self.removed[index])
-                .map(|index| self.link_stats(index))
+                .map(|index| self.link_stats(now, index))
                 .collect(),
         }
     }
 
-    fn link_stats(&self, index: usize) -> LinkStats {
+    fn link_stats(&self, now: Instant, index: usize) -> LinkStats {
         let (link, counts, config) = (&self.links[index], &self.counts[index], &self.config.links[index]);
         let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
         LinkStats {
             id: config.id,
             interface: config.interface.clone(),
             state: if link.available() { link.state } else { LinkState::Dead },
-            rtt_ms: link.rtt().map_or(0.0, ms),
-            rtt_min_ms: link.rtt_min().map_or(0.0, ms),
+            rtt_ms: link.rtt().map(ms),
+            rtt_min_ms: link.rtt_min().map(ms),
             loss_rate: link.loss.rate(),
             capacity_bps: link.carried_bps() as u64,
             capacity_confidence: link.capacity.confidence(self.now),
@@ -79,7 +79,7 @@ impl Sender {
             retransmitted: counts.retransmitted,
             copied: counts.copied,
             fec_packets: counts.repairs,
-            in_flight_bytes: link.in_flight_bytes(),
+            in_flight_bytes: link.in_flight_bytes(now.checked_sub(self.config.latency)),
             queue_ms: ms(link.queue()),
             waiting_ms: ms(link.waiting()),
             error: link.error.clone().or_else(|| link.refusal().map(|refusal| refusal.to_string())),

@@ -257,7 +257,7 @@ fn encoder_update(given: Option<EncoderUpdate>) -> media::EncoderUpdate {
 }
 
 fn link_stats(link: &strata_media::bond::LinkStats) -> LinkStats {
-    use strata_media::bond::LinkState as Bond;
+    use strata_media::bond::{LinkState as Bond, rounded};
     LinkStats {
         id: link.id,
         interface: link.interface.clone(),
@@ -269,19 +269,20 @@ fn link_stats(link: &strata_media::bond::LinkStats) -> LinkStats {
             Bond::Cooldown => LinkState::Cooldown,
             _ => LinkState::Dead,
         },
-        rtt_ms: link.rtt_ms,
-        loss_rate: link.loss_rate,
-        capacity_bps: link.capacity_bps,
+        // The message always has both.
+        rtt_ms: link.rtt_ms.map_or(0.0, rounded),
+        loss_rate: rounded(link.loss_rate),
+        capacity_bps: link.known_capacity_bps().unwrap_or(0),
         sent_bytes: link.sent_bytes,
         signal_dbm: None,
         sent_bps: Some(link.sent_bps),
         lost_packets: Some(link.lost),
         retransmitted_packets: Some(link.retransmitted),
         in_flight_bytes: Some(link.in_flight_bytes),
-        queue_ms: Some(link.queue_ms),
-        rtt_min_ms: Some(link.rtt_min_ms),
+        queue_ms: Some(rounded(link.queue_ms)),
+        rtt_min_ms: link.rtt_min_ms.map(rounded),
         delivery_bps: Some(link.delivery_bps),
-        capacity_confidence: Some(link.capacity_confidence),
+        capacity_confidence: Some(rounded(link.capacity_confidence)),
         error: link.error.clone(),
     }
 }
@@ -360,6 +361,19 @@ mod tests {
                 return stats.target_kbps;
             }
         }
+    }
+
+    /// Neither a capacity that would only be tried nor a digit that means nothing is told.
+    #[test]
+    fn what_is_not_known_of_a_link_is_no_number_of_its_own() {
+        let mut link = strata_media::bond::LinkStats::default();
+        (link.capacity_bps, link.queue_ms, link.loss_rate) = (4_000_000, 0.139_999_999_999_999_99, 0.1 + 0.2);
+        let told = link_stats(&link);
+        assert_eq!((told.rtt_ms, told.rtt_min_ms, told.capacity_bps), (0.0, None, 0));
+        assert_eq!((told.queue_ms, told.loss_rate), (Some(0.14), 0.3));
+        (link.rtt_ms, link.rtt_min_ms) = (Some(12.5), Some(12.0));
+        let told = link_stats(&link);
+        assert_eq!((told.rtt_ms, told.rtt_min_ms, told.capacity_bps), (12.5, Some(12.0), 4_000_000));
     }
 
     #[test]
