@@ -246,18 +246,20 @@ impl Flow {
         }
         let numbers: i64 = if self.long { 1 << 32 } else { 1 << 16 };
         let rest = after.first.wrapping_sub(self.end()) as i64 & (numbers - 1);
-        let (ticks, between) = self.clock.ticks(timestamp);
-        // Of a few packets, no rate is known: what is older begins before the end.
-        let packets = match ticks >= CLOCK_HZ as i64 / 10 {
-            true => {
-                let since = (self.newest.saturating_sub(self.first)) as f64 * between as f64 / ticks as f64;
-                since - (self.end() - self.newest) as f64
-            }
-            false if between < 0 => 0.0,
-            false => rest as f64,
-        };
+        let packets = self.packets_until(timestamp).unwrap_or(rest as f64);
         let wraps = ((packets - rest as f64) / numbers as f64).round() as i64;
         (wraps >= -1).then_some(rest + wraps * numbers)
+    }
+
+    /// Packets from the end of this stream to this time of its source, by their rate; `None` when a few packets do not tell it.
+    fn packets_until(&self, timestamp: u32) -> Option<f64> {
+        let (ticks, between) = self.clock.ticks(timestamp);
+        if ticks < CLOCK_HZ as i64 / 10 {
+            // What is older begins before the end.
+            return (between < 0).then_some(0.0);
+        }
+        let since = self.newest.saturating_sub(self.first) as f64 * between as f64 / ticks as f64;
+        Some(since - (self.end() - self.newest) as f64)
     }
 
     /// Puts nothing out that has a smaller number.

@@ -155,36 +155,59 @@ pub(super) struct Request {
     pub(super) additional: u16,
 }
 
-/// Requests as they are written, where numbers have 16 bits.
-pub(super) fn losses(requests: &[Request]) -> Vec<Loss> {
-    let loss = |request: &Request| Loss { first: request.first as u16, additional: request.additional };
-    requests.iter().map(loss).collect()
+/// What is asked for at a time, in memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    pub(super) requests: Vec<Request>,
+    pub(super) written: Written,
+    /// Of [`bitmasks`].
+    pub(super) masks: Vec<(u16, u16)>,
 }
 
-/// The same where they have 32: the upper half, and what is asked for with it.
-pub(super) fn long_losses(requests: &[Request]) -> Vec<(u16, Vec<Loss>)> {
-    let mut out: Vec<(u16, Vec<Loss>)> = Vec::new();
-    let mut add = |number: u64, additional: u16| {
-        let (upper, loss) = ((number >> 16) as u16, Loss { first: number as u16, additional });
-        match out.last_mut() {
-            Some((last, losses)) if *last == upper => losses.push(loss),
-            _ => out.push((upper, vec![loss])),
-        }
-    };
-    for &Request { first, additional } in requests {
-        // Numbers up to the end of the upper half; the rest has the next one.
-        let fit = u16::MAX - first as u16;
-        add(first, additional.min(fit));
-        if additional > fit {
-            add((first | 0xffff) + 1, additional - fit - 1);
+/// Requests as they are written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    losses: Vec<Loss>,
+    /// Upper halves of their numbers, and where those of each end.
+    halves: Vec<(u16, usize)>,
+}
+
+impl Written {
+    /// Takes other requests, whose numbers have 32 bits if they are `long`, or else 16.
+    pub(super) fn take(&mut self, requests: &[Request], long: bool) {
+        self.losses.clear();
+        self.halves.clear();
+        for &Request { first, additional } in requests {
+            // Numbers up to the end of the upper half; the rest has the next one.
+            let fit = if long { u16::MAX - first as u16 } else { u16::MAX };
+            self.add(if long { (first >> 16) as u16 } else { 0 }, first as u16, additional.min(fit));
+            if additional > fit {
+                self.add((first >> 16) as u16 + 1, 0, additional - fit - 1);
+            }
         }
     }
-    out
+
+    fn add(&mut self, upper: u16, first: u16, additional: u16) {
+        self.losses.push(Loss { first, additional });
+        let end = self.losses.len();
+        match self.halves.last_mut().filter(|(last, _)| *last == upper) {
+            Some(half) => half.1 = end,
+            None => self.halves.push((upper, end)),
+        }
+    }
+
+    /// What they ask for, by the upper half of the numbers.
+    pub(super) fn halves(&self) -> impl Iterator<Item = (u16, &[Loss])> {
+        let mut start = 0;
+        self.halves
+            .iter()
+            .map(move |&(upper, end)| (upper, &self.losses[std::mem::replace(&mut start, end)..end]))
+    }
 }
 
-/// Writes runs as pairs of a first number and a mask of the 16 after it; at most `room` pairs, the rest is left out.
-pub(super) fn bitmasks(losses: &[Loss], room: usize) -> Vec<(u16, u16)> {
-    let mut entries: Vec<(u16, u16)> = Vec::new();
+/// Puts runs into `entries`, as pairs of a first number and a mask of the 16 after it; at most `room` pairs, the rest is left out.
+pub(super) fn bitmasks(losses: &[Loss], room: usize, entries: &mut Vec<(u16, u16)>) {
+    entries.clear();
     for loss in losses {
         for offset in 0..=loss.additional {
             let number = loss.first.wrapping_add(offset);
@@ -194,17 +217,24 @@ pub(super) fn bitmasks(losses: &[Loss], room: usize) -> Vec<(u16, u16)> {
                     *mask |= 1 << (number.wrapping_sub(*first) - 1);
                 }
                 _ if fits => entries.push((number, 0)),
-                _ => return entries,
+                _ => return,
             }
         }
     }
-    entries
 }
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any instant will do")]
 mod tests {
     use super::*;
+
+    fn written(requests: &[Request], long: bool) -> Vec<(u16, Vec<Loss>)> {
+        let mut written = Written::default();
+        // What was asked for before is gone.
+        written.take(&[Request { first: 7, additional: 7 }], !long);
+        written.take(requests, long);
+        written.halves().map(|(upper, losses)| (upper, losses.to_vec())).collect()
+    }
 
     #[test]
     fn runs_are_asked_for_when_due_and_again_after_retry() {
@@ -218,17 +248,16 @@ mod tests {
         assert_eq!(missing.collect(now, pace, 16, &mut out), (0, false));
         assert_eq!(missing.due(), Some(now + reorder));
         assert_eq!(missing.collect(now + reorder, pace, 16, &mut out), (4, false));
-        assert_eq!(losses(&out), [Loss { first: 0xffff, additional: 2 }, Loss { first: 5, additional: 0 }]);
-        let long = [
-            (0, vec![Loss { first: 0xffff, additional: 0 }]),
-            (1, vec![Loss { first: 0, additional: 1 }, Loss { first: 5, additional: 0 }]),
-        ];
-        assert_eq!(long_losses(&out), long);
+        let loss = |first, additional| Loss { first, additional };
+        let short = [(0, vec![loss(0xffff, 2), loss(5, 0)])];
+        assert_eq!(written(&out, false), short);
+        let long = [(0, vec![loss(0xffff, 0)]), (1, vec![loss(0, 1), loss(5, 0)])];
+        assert_eq!(written(&out, true), long);
         assert_eq!(missing.remove(0x1_0000), Some(now));
         assert_eq!(missing.remove(0x1_0000), None);
         out.clear();
         assert_eq!(missing.collect(now + reorder + retry, pace, 1, &mut out), (1, false));
-        assert_eq!(losses(&out), [Loss { first: 0xffff, additional: 0 }]);
+        assert_eq!(written(&out, false), [(0, vec![loss(0xffff, 0)])]);
         assert_eq!(missing.due(), Some(now + reorder + retry));
         missing.forget_below(0x2_0000);
         assert_eq!(missing.due(), None);
@@ -282,7 +311,10 @@ mod tests {
     #[test]
     fn masks_cover_the_same_packets() {
         let losses = [Loss { first: 0xfffe, additional: 17 }, Loss { first: 20, additional: 0 }];
-        assert_eq!(bitmasks(&losses, 16), [(0xfffe, 0xffff), (15, 1 << 4)]);
-        assert_eq!(bitmasks(&losses, 1), [(0xfffe, 0xffff)]);
+        let mut masks = vec![(7, 7)];
+        bitmasks(&losses, 16, &mut masks);
+        assert_eq!(masks, [(0xfffe, 0xffff), (15, 1 << 4)]);
+        bitmasks(&losses, 1, &mut masks);
+        assert_eq!(masks, [(0xfffe, 0xffff)]);
     }
 }

@@ -21,6 +21,7 @@ mod namespace;
 mod own;
 #[cfg(feature = "gst")]
 mod pipeline;
+mod priorities;
 mod rig;
 mod stream;
 mod tap;

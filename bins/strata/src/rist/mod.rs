@@ -1,6 +1,7 @@
 //! `strata rist`: UDP in, RIST out, and back.
 
 mod args;
+mod gathering;
 mod receive;
 mod send;
 mod stats;

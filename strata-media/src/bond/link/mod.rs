@@ -610,16 +610,14 @@ impl Link {
         self.liveness.since = now;
     }
 
-    /// Packets that did not arrive, with the time they were sent, as what came after them shows.
-    pub(super) fn lost(&mut self, now: Instant) -> Vec<(u64, Instant)> {
-        let mut lost = Vec::new();
+    /// Puts packets into `lost`, which is empty, that did not arrive, with the time they were sent, as what came after them shows.
+    pub(super) fn lost(&mut self, now: Instant, lost: &mut Vec<(u64, Instant)>) {
         if self.transit.is_some() {
-            self.flight.lose(now, &mut lost);
-            for _ in &lost {
+            self.flight.lose(now, lost);
+            for _ in lost {
                 self.loss.lost(now);
             }
         }
-        lost
     }
 
     /// Lets time pass. Returns since when nothing is proven to have arrived, when the link just died.

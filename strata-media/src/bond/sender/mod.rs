@@ -169,6 +169,8 @@ pub struct Sender {
     beginning: Range<u64>,
     /// Packets that were to be sent again, and arrived before.
     withdrawn: u64,
+    /// Memory that is used again.
+    lost: Vec<(u64, Instant)>,
     now: Instant,
     out: VecDeque<Output>,
 }
@@ -206,6 +208,7 @@ impl Sender {
             head: None,
             beginning: 0..0,
             withdrawn: 0,
+            lost: Vec::new(),
             now,
             out: VecDeque::new(),
             config,
@@ -359,16 +362,18 @@ impl Sender {
 
     /// Lets packets be sent again that a link is seen to have lost.
     fn find_lost(&mut self, path: usize) {
-        let mut lost = self.links[path].lost(self.now);
+        let mut lost = std::mem::take(&mut self.lost);
+        self.links[path].lost(self.now, &mut lost);
         self.counts[path].lost += lost.len() as u64;
         // All of them first: how many a block has lost tells whether its repair packets make up for them.
         lost.retain(|&(number, sent_at)| self.is_to_be_made_up_for(path, number, sent_at));
-        for (number, sent_at) in lost {
+        for (number, sent_at) in lost.drain(..) {
             if !self.repairs.cover(number) {
                 let input = rist_sender::Input::Missing { path, number, sent_at };
                 self.flow.handle_input(self.now, input);
             }
         }
+        self.lost = lost;
     }
 
     /// Counts a packet that a link has lost. Whether it is one of the stream that no other link carries.

@@ -349,4 +349,24 @@ mod tests {
         assert!(!sender.links[0].trusted() && sender.links[1].trusted());
         assert_eq!(sender.repairs.blocks[0].sent(), 1);
     }
+
+    /// It was told of in reports that were lost themselves, or by a link that stood still.
+    #[test]
+    fn what_is_known_to_be_lost_so_late_calls_for_no_repair_packets() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let start = Instant::now();
+        for (beyond, counts) in [(Duration::ZERO, true), (Duration::from_millis(1), false)] {
+            let mut config = BondConfig::new(vec![BondLink::default()], 1);
+            // No time to send any of it again.
+            config.latency = Duration::from_millis(100);
+            let mut sender = Sender::new(start, config);
+            (sender.repairs.taken, sender.repairs.next_look) = (true, Some(start + KNOWN * 100));
+            (0..64).for_each(|_| sender.handle_input(start, Input::Payload(Bytes::from_static(&[0; 1316]))));
+            let sent: Vec<_> = sender.links[0].unproven().collect();
+            sender.now = start + sender.links[0].round() + KNOWN + beyond;
+            sent.iter().for_each(|&number| sender.note_lost(0, number, start));
+            let rate = sender.repairs.losses.rate(sender.now, Duration::ZERO);
+            assert_eq!(rate.is_some(), counts, "{beyond:?}: {rate:?} of {sent:?}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::error::DecodeError;
 use super::extension::{Extension, Memory};
 use super::flow::{Flow, Outcome, Packet};
 use super::keyframe::Wish;
-use super::missing::{self, MAX_ENTRIES, Pace};
+use super::missing::{self, Asking, MAX_ENTRIES, Pace};
 use super::outbox::Outbox;
 use super::peers::{FORGET, Peer, Peers};
 use super::repairs::{self, Repairs};
@@ -161,6 +161,13 @@ fn retry_after(rtt: Duration) -> Duration {
     rtt + rtt / 16 + Duration::from_millis(4)
 }
 
+/// By which of its paths a sender is asked: by a few, or by all; and how often by each.
+#[derive(Debug, Clone, Copy)]
+struct Paths {
+    few: bool,
+    copies: usize,
+}
+
 /// The receiving machine.
 #[derive(Debug)]
 pub struct Receiver {
@@ -185,6 +192,7 @@ pub struct Receiver {
     /// Memory that is used again.
     writer: Writer,
     memory: Memory,
+    asking: Asking,
     told: Reports,
     outbox: Outbox,
 }
@@ -204,6 +212,7 @@ impl Receiver {
             peers: Peers::new(seed.child()),
             writer: Writer::lasting(),
             memory: Memory::default(),
+            asking: Asking::default(),
             told: Reports::default(),
             config,
             current: None,
@@ -561,27 +570,20 @@ impl Receiver {
         }
         self.next_request = now + REQUEST_TICK;
         let few = self.outbox.share.is_scarce();
-        let mut requests = Vec::new();
-        let (count, urgent) = flow.requests(now, pace, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, &mut requests);
+        let mut asking = std::mem::take(&mut self.asking);
+        asking.requests.clear();
+        let (count, urgent) =
+            flow.requests(now, pace, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, &mut asking.requests);
         self.stats.requested_packets += count as u64;
         let (media, long) = (flow.ssrc(), flow.is_long());
-        let datagrams: Vec<_> = if long {
-            let halves = missing::long_losses(&requests);
-            halves
-                .iter()
-                .flat_map(|(upper, losses)| self.write_requests(media, Some(*upper), losses))
-                .collect()
-        } else {
-            self.write_requests(media, None, &missing::losses(&requests))
-        };
-        let asked = || self.peers.asked(now, few);
+        asking.written.take(&asking.requests, long);
         // One path is not enough for a request that may be the last one.
-        let copies = if urgent && asked().count() == 1 { 2 } else { 1 };
-        for datagram in datagrams {
-            for peer in std::iter::repeat_n((), copies).flat_map(|()| asked()) {
-                self.outbox.tell(peer, datagram.clone());
-            }
+        let copies = if urgent && self.peers.asked(now, few).count() == 1 { 2 } else { 1 };
+        let paths = Paths { few, copies };
+        for (upper, losses) in asking.written.halves() {
+            self.ask(media, long.then_some(upper), losses, paths, &mut asking.masks);
         }
+        self.asking = asking;
     }
 
     /// Asks for a keyframe that is wanted, on every path of a sender that takes it: one that is lost is not repeated.
@@ -599,28 +601,44 @@ impl Receiver {
         }
     }
 
-    /// Writes requests, whose numbers have this upper half if they have one.
-    fn write_requests(&mut self, media: u32, upper: Option<u16>, losses: &[Loss]) -> Vec<Bytes> {
-        let form = self.nack_form(losses);
-        let (ssrc, writer) = (self.ssrc, &mut self.writer);
-        let mut compound = |write: &dyn Fn(&mut Writer)| {
-            writer.receiver_report(ssrc, None);
-            writer.source_description(ssrc, &self.config.cname);
-            if let Some(upper) = upper {
-                writer.extended_sequence(media, upper);
+    /// Asks for packets, whose numbers have this upper half if they have one.
+    fn ask(
+        &mut self,
+        media: u32,
+        upper: Option<u16>,
+        losses: &[Loss],
+        paths: Paths,
+        masks: &mut Vec<(u16, u16)>,
+    ) {
+        let ssrc = self.ssrc;
+        match self.nack_form(losses) {
+            NackForm::Auto | NackForm::Range => {
+                for losses in losses.chunks(MAX_ENTRIES) {
+                    self.tell_asked(media, upper, paths, |writer| writer.range_nack(media, losses));
+                }
             }
-            write(writer);
-            writer.finish()
-        };
-        match form {
-            NackForm::Auto | NackForm::Range => losses
-                .chunks(MAX_ENTRIES)
-                .map(|losses| compound(&|writer| writer.range_nack(media, losses)))
-                .collect(),
-            NackForm::Bitmask => missing::bitmasks(losses, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS)
-                .chunks(MAX_ENTRIES)
-                .map(|entries| compound(&|writer| writer.bitmask_nack(ssrc, media, entries)))
-                .collect(),
+            NackForm::Bitmask => {
+                missing::bitmasks(losses, MAX_ENTRIES * MAX_REQUEST_DATAGRAMS, masks);
+                for masks in masks.chunks(MAX_ENTRIES) {
+                    self.tell_asked(media, upper, paths, |writer| writer.bitmask_nack(ssrc, media, masks));
+                }
+            }
+        }
+    }
+
+    /// Sends a request.
+    fn tell_asked(&mut self, media: u32, upper: Option<u16>, paths: Paths, write: impl Fn(&mut Writer)) {
+        self.writer.receiver_report(self.ssrc, None);
+        self.writer.source_description(self.ssrc, &self.config.cname);
+        if let Some(upper) = upper {
+            self.writer.extended_sequence(media, upper);
+        }
+        write(&mut self.writer);
+        let datagram = self.writer.finish();
+        for _ in 0..paths.copies {
+            for peer in self.peers.asked(self.now, paths.few) {
+                self.outbox.tell(peer, datagram.clone());
+            }
         }
     }
 
