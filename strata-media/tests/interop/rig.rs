@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
+use strata_media::bond::LinkStats;
 use strata_media::testing::netem::Config;
 use strata_media::testing::relay::{Mapping, Relay, RelayConfig, relay};
 use tokio::net::UdpSocket;
@@ -59,3 +60,8 @@ pub(crate) fn link_of(index: u8, to: SocketAddr, way: Duration) -> (Relay, Socke
 const SOURCES: u8 = 8;
 /// Twice the delay of a link: what a round trip over it takes at least.
 pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(40);
+
+/// Whether what was measured of a link can be one.
+pub(crate) fn is_round_trip(link: &LinkStats) -> bool {
+    link.rtt_ms >= Some(ROUND_TRIP.as_secs_f64() * 1e3)
+}
